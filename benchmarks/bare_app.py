@@ -1,0 +1,33 @@
+"""The floor: an app of the command service's shape that validates the same body and does nothing."""
+
+import json
+
+from fastapi import APIRouter, FastAPI, Response
+
+from command_service.orders.commands import PlaceOrder
+from shared.ids import new_id
+from shared.process import tune_garbage_collector
+from shared.web.correlation import CorrelationMiddleware
+from shared.web.problems import install_problems
+from shared.web.strict_json import StrictJsonRoute
+
+router = APIRouter(prefix="/orders", route_class=StrictJsonRoute)
+
+
+@router.post("", status_code=201)
+async def place_order(command: PlaceOrder) -> Response:
+    """Answer as the command service does, having done nothing."""
+    order_id = str(command.order_id or new_id())
+    headers = {"ETag": '"1"', "Event-Position": "1", "Location": f"/orders/{order_id}"}
+    content = json.dumps({"order_id": order_id, "status": "pending", "version": 1, "position": 1})
+    return Response(content, 201, headers, media_type="application/json")
+
+
+def create() -> FastAPI:
+    """Build the app."""
+    app = FastAPI(docs_url=None, redoc_url=None, max_body_size=1_048_576)
+    app.add_middleware(CorrelationMiddleware)
+    install_problems(app, [])
+    app.include_router(router)
+    tune_garbage_collector()
+    return app

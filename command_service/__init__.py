@@ -1,0 +1,1 @@
+"""The command service: HTTP commands in, events appended to the log."""

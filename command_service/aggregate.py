@@ -1,0 +1,21 @@
+"""What the composition root needs of an aggregate's folder."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import APIRouter
+
+from command_service.decider import Decider
+from shared.event_log.registry import EventRegistry
+from shared.web.problems import Problems
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """One aggregate type on the write side: its rules, its events, its routes and their problems."""
+
+    aggregate_type: str
+    decider: Decider[Any, Any, Any]
+    events: EventRegistry
+    router: APIRouter
+    problems: Problems

@@ -1,0 +1,76 @@
+"""The command service's composition root."""
+
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+from fastapi import FastAPI
+
+from command_service import problems
+from command_service.aggregate import Aggregate
+from command_service.command_handler import CommandHandler
+from command_service.group_commit import GroupCommit, Limits
+from command_service.orders.aggregate import ORDERS
+from command_service.postgres_store import PostgresEventStore
+from command_service.settings import CommandSettings
+from shared.database import create_engine
+from shared.schema import EVENT_STORE
+from shared.supervision import Supervisor
+from shared.web.correlation import CorrelationMiddleware
+from shared.web.health import health_router
+from shared.web.problems import install_problems
+
+AGGREGATES: Sequence[Aggregate] = (ORDERS,)
+
+
+def create_app(settings: CommandSettings, aggregates: Sequence[Aggregate] = AGGREGATES) -> FastAPI:
+    """Build the service; it connects when its lifespan starts, and refuses to start off schema head."""
+    engine = create_engine(
+        settings.database_url.get_secret_value(),
+        application_name="daicho-command",
+        pool_size=settings.database_pool_size,
+    )
+    store = PostgresEventStore(engine)
+    limits = Limits(
+        queue_commits=settings.queue_commits,
+        batch_commits=settings.batch_commits,
+        deadline=settings.command_deadline,
+    )
+    group_commit = GroupCommit(store, limits, time.monotonic)
+    supervisor = Supervisor()
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        try:
+            await EVENT_STORE.require_head(engine)
+            async with supervisor:
+                supervisor.start("group commit", group_commit.run)
+                yield
+                await group_commit.close()
+        finally:
+            await engine.dispose()
+
+    app = FastAPI(
+        title="Daicho command service",
+        summary="Commands in, events appended",
+        version="1",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        max_body_size=settings.max_body_bytes,
+    )
+    app.state.command_handlers = {
+        aggregate.aggregate_type: CommandHandler(
+            aggregate.decider, aggregate.events, store, group_commit.append, lambda: datetime.now(UTC)
+        )
+        for aggregate in aggregates
+    }
+    app.add_middleware(CorrelationMiddleware)
+    install_problems(app, [problems.PROBLEMS, *(aggregate.problems for aggregate in aggregates)])
+    for aggregate in aggregates:
+        app.include_router(aggregate.router)
+    app.include_router(
+        health_router({"schema": lambda: EVENT_STORE.require_head(engine), "background tasks": supervisor.check})
+    )
+    return app

@@ -1,0 +1,56 @@
+"""Errors of the write side, whatever the aggregate.
+
+DaichoError
+* CommandError
+  x VersionMismatch
+  x ConcurrencyConflict
+  x IdempotencyKeyReused
+  x OutcomeUnknown
+* AppendRefused
+"""
+
+from shared.errors import DaichoError
+from shared.event_log.events import Version
+
+
+class CommandError(DaichoError):
+    """Base class for commands that were not carried out, or not known to be."""
+
+
+class VersionMismatch(CommandError):
+    """The stream is not at the version that the client named."""
+
+    def __init__(self, current_version: Version) -> None:
+        self.current_version = current_version
+        super().__init__(f"If-Match names another version; the current one is {current_version}.")
+
+    def members(self) -> dict[str, object]:
+        """Give the current version."""
+        return {"version": self.current_version}
+
+
+class ConcurrencyConflict(CommandError):
+    """Other commands kept changing the stream while this one was decided."""
+
+    def __init__(self, attempts: int) -> None:
+        super().__init__(f"Other commands changed it {attempts} times in a row; nothing was done. Try again.")
+
+
+class IdempotencyKeyReused(CommandError):
+    """The idempotency key stands for another request."""
+
+    def __init__(self) -> None:
+        super().__init__("This Idempotency-Key was used for another request.")
+
+
+class OutcomeUnknown(CommandError):
+    """The append was sent, but no answer came in time: it may or may not have taken effect."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The command may or may not have taken effect. Repeat it with its Idempotency-Key, or read the order."
+        )
+
+
+class AppendRefused(DaichoError):
+    """The database refused an append for its data; nothing was appended."""

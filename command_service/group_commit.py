@@ -1,0 +1,161 @@
+"""Group commit: concurrent commands of a process share appends.
+
+A lone commit is sent at once; what arrives while a batch is in flight goes into the next one. The queue
+is bounded in commits and bytes (invariant I10). A batch holds at most one commit per stream and per event
+id, so no two commits of a batch can get into each other's way.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from command_service.errors import AppendRefused, OutcomeUnknown
+from command_service.event_store import Commit, EventStore, Outcome
+from shared.backoff import backoff
+from shared.errors import DaichoError, DatabaseUnavailable, Overloaded
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of the queue and of a batch, in commits and bytes, and of the time to learn an outcome, in seconds."""
+
+    queue_commits: int = 2048
+    queue_bytes: int = 64 * 1024 * 1024
+    batch_commits: int = 256
+    batch_bytes: int = 4 * 1024 * 1024
+    deadline: float = 10.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Waiting:
+    commit: Commit
+    size: int
+    outcome: "asyncio.Future[Outcome]"
+
+
+class GroupCommit:
+    """Appends through one writer; `run` must be running for commits to be answered."""
+
+    def __init__(self, store: EventStore, limits: Limits, clock: Callable[[], float]) -> None:
+        self._store = store
+        self._limits = limits
+        self._clock = clock
+        self._queue: deque[_Waiting] = deque()
+        self._queued_bytes = 0
+        self._in_flight: Sequence[_Waiting] = ()
+        self._work = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._closed = False
+
+    async def append(self, commit: Commit) -> Outcome:
+        """Append one commit, in company; give its outcome.
+
+        Raises `Overloaded` at once if the queue is full, `DatabaseUnavailable` (nothing was sent),
+        `OutcomeUnknown` (no answer before the deadline) or `AppendRefused` (this commit's data).
+        A caller that is cancelled before its commit is sent takes it back.
+        """
+        size = sum(len(event.data) + len(event.metadata) for event in commit.events)
+        full = len(self._queue) >= self._limits.queue_commits or self._queued_bytes + size > self._limits.queue_bytes
+        if self._closed or full:
+            raise Overloaded("The service is stopping." if self._closed else "Too many commands are waiting.")
+        waiting = _Waiting(commit, size, asyncio.get_running_loop().create_future())
+        self._queue.append(waiting)
+        self._queued_bytes += size
+        self._idle.clear()
+        self._work.set()
+        return await waiting.outcome
+
+    async def run(self) -> None:
+        """Send batches until cancelled. If it dies, what it had in flight is answered with `OutcomeUnknown`."""
+        try:
+            while True:
+                await self._work.wait()
+                self._in_flight = self._take_batch()
+                await self._send(self._in_flight)
+                self._in_flight = ()
+                if not self._queue:
+                    self._work.clear()
+                    self._idle.set()
+        finally:
+            _fail(self._in_flight, OutcomeUnknown())
+
+    async def close(self) -> None:
+        """Refuse new commits and wait until the last one is answered, or the deadline."""
+        self._closed = True
+        try:
+            async with asyncio.timeout(self._limits.deadline):
+                await self._idle.wait()
+        except TimeoutError:
+            _logger.warning("stopped with %d commits unanswered", len(self._queue) + len(self._in_flight))
+            _fail(self._queue, Overloaded("The service is stopping."))
+
+    def _take_batch(self) -> list[_Waiting]:
+        """Take from the queue, oldest first; what cannot share this batch keeps its place in the queue."""
+        batch: list[_Waiting] = []
+        left: list[_Waiting] = []
+        taken: set[object] = set()
+        room = self._limits.batch_bytes
+        while self._queue and len(batch) < self._limits.batch_commits and room > 0:
+            waiting = self._queue.popleft()
+            if waiting.outcome.done():
+                self._queued_bytes -= waiting.size
+                continue
+            names = {waiting.commit.stream, *(event.event_id for event in waiting.commit.events)}
+            if names.isdisjoint(taken):
+                taken |= names
+                room -= waiting.size
+                self._queued_bytes -= waiting.size
+                batch.append(waiting)
+            else:
+                left.append(waiting)
+        self._queue.extendleft(reversed(left))
+        return batch
+
+    async def _send(self, batch: Sequence[_Waiting]) -> None:
+        if not batch:
+            return
+        try:
+            outcomes = await self._append_for_certain([waiting.commit for waiting in batch])
+        except AppendRefused as error:
+            if len(batch) == 1:
+                _fail(batch, error)
+                return
+            middle = len(batch) // 2
+            await self._send(batch[:middle])
+            await self._send(batch[middle:])
+        except DaichoError as error:
+            _fail(batch, error)
+        else:
+            for waiting, outcome in zip(batch, outcomes, strict=True):
+                if not waiting.outcome.done():
+                    waiting.outcome.set_result(outcome)
+
+    async def _append_for_certain(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
+        """Append; if no answer came, append the same again until one does: event ids make that safe."""
+        deadline = self._clock() + self._limits.deadline
+        delays = backoff(first=0.02, limit=1.0)
+        unknown: OutcomeUnknown | None = None
+        while True:
+            try:
+                return await self._store.append(commits)
+            except OutcomeUnknown as error:
+                unknown = error
+                _logger.warning("no answer to an append of %d commits; sending it again", len(commits))
+            except DatabaseUnavailable:
+                if unknown is None:
+                    raise
+            delay = next(delays)
+            if self._clock() + delay > deadline:
+                raise unknown
+            await asyncio.sleep(delay)
+
+
+def _fail(batch: Sequence[_Waiting] | deque[_Waiting], error: DaichoError) -> None:
+    for waiting in batch:
+        if not waiting.outcome.done():
+            waiting.outcome.set_exception(error)

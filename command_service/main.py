@@ -1,0 +1,14 @@
+"""Entry point for an ASGI server: `uvicorn --factory command_service.main:create`."""
+
+from fastapi import FastAPI
+
+from command_service.app import create_app
+from command_service.settings import CommandSettings
+from shared.process import tune_garbage_collector
+
+
+def create() -> FastAPI:
+    """Build the service from the environment."""
+    app = create_app(CommandSettings())
+    tune_garbage_collector()
+    return app

@@ -1,0 +1,85 @@
+"""The event store in memory: for learning and fast tests, with the same contract as PostgreSQL's."""
+
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime
+
+from command_service.errors import AppendRefused
+from command_service.event_store import Appended, Commit, Conflict, Duplicate, EventIdTaken, Outcome
+from shared.event_log.events import EventId, Position, RecordedEvent, StreamId, Version
+
+
+class InMemoryEventStore:
+    """Keeps events in lists; appends take effect at once, in order."""
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self._now = now
+        self._log: list[RecordedEvent] = []
+        self._streams: dict[StreamId, list[RecordedEvent]] = {}
+        self._by_id: dict[EventId, RecordedEvent] = {}
+
+    async def append(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
+        """See `EventStore.append`."""
+        self._refuse_bad_data(commits)
+        return [self._append(commit) for commit in commits]
+
+    async def read_stream(self, stream: StreamId, after_version: Version = Version(0)) -> Sequence[RecordedEvent]:
+        """See `EventLog.read_stream`."""
+        return self._streams.get(stream, [])[after_version:]
+
+    async def read_all(
+        self, after_position: Position, limit: int, types: Collection[str] | None = None
+    ) -> Sequence[RecordedEvent]:
+        """See `EventLog.read_all`."""
+        wanted = (event for event in self._log[after_position:] if types is None or event.event_type in types)
+        return [event for event, _ in zip(wanted, range(limit), strict=False)]
+
+    async def find_event(self, event_id: EventId) -> RecordedEvent | None:
+        """See `EventLog.find_event`."""
+        return self._by_id.get(event_id)
+
+    async def head(self) -> Position:
+        """See `EventLog.head`."""
+        return Position(len(self._log))
+
+    def _refuse_bad_data(self, commits: Sequence[Commit]) -> None:
+        streams = [commit.stream for commit in commits]
+        ids = [event.event_id for commit in commits for event in commit.events]
+        new = [commit for commit in commits if commit.events[0].event_id not in self._by_id]
+        if len(set(streams)) < len(streams) or len(set(ids)) < len(ids):
+            raise AppendRefused("a stream or an event id occurs twice")
+        if any(event.event_id in self._by_id for commit in new for event in commit.events[1:]):
+            raise AppendRefused("an event id is taken")
+
+    def _append(self, commit: Commit) -> Outcome:
+        known = self._by_id.get(commit.events[0].event_id)
+        if known is not None:
+            return self._known(commit, known)
+        stream = self._streams.get(commit.stream, [])
+        if len(stream) != commit.expected_version:
+            return Conflict(Version(len(stream)))
+        first = Position(len(self._log) + 1)
+        for event in commit.events:
+            recorded = RecordedEvent(
+                position=Position(len(self._log) + 1),
+                stream=commit.stream,
+                version=Version(len(stream) + 1),
+                event_type=event.event_type,
+                schema_version=event.schema_version,
+                event_id=event.event_id,
+                data=event.data,
+                metadata=event.metadata,
+                occurred_at=event.occurred_at,
+                recorded_at=self._now(),
+            )
+            self._log.append(recorded)
+            self._by_id[recorded.event_id] = recorded
+            stream.append(recorded)
+        self._streams[commit.stream] = stream
+        return Appended(Version(len(stream)), first, Position(len(self._log)))
+
+    def _known(self, commit: Commit, first: RecordedEvent) -> Outcome:
+        recorded = self._log[first.position - 1 :][: len(commit.events)]
+        wanted = [(commit.stream, event.event_id) for event in commit.events]
+        if [(event.stream, event.event_id) for event in recorded] != wanted:
+            return EventIdTaken(first.position)
+        return Duplicate(recorded[-1].version, first.position, recorded[-1].position)

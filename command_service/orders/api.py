@@ -1,0 +1,71 @@
+"""The order commands over HTTP."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Response
+from pydantic import BaseModel
+
+from command_service.command_handler import CommandHandler, Handled
+from command_service.http import Context, command_response, handler_of
+from command_service.orders.commands import CancelOrder, ConfirmOrder, OrderCommand, PlaceOrder, ShipOrder
+from command_service.orders.decider import OrderState
+from shared.event_log.events import StreamId
+from shared.ids import new_id
+from shared.orders.events import AGGREGATE_TYPE, OrderEvent
+from shared.orders.values import OrderStatus
+from shared.web.strict_json import StrictJsonRoute
+
+router = APIRouter(prefix="/orders", tags=["orders"], route_class=StrictJsonRoute)
+
+Orders = Annotated[CommandHandler[OrderCommand, OrderState, OrderEvent], Depends(handler_of(AGGREGATE_TYPE))]
+
+
+class OrderAnswer(BaseModel):
+    """What became of the order; `position` is that of the command's event in the log."""
+
+    order_id: UUID
+    status: OrderStatus
+    version: int
+    position: int
+
+
+@router.post("", status_code=201, response_model=OrderAnswer, operation_id="placeOrder", summary="Place an order")
+async def place_order(command: PlaceOrder, context: Context, orders: Orders) -> Response:
+    """Place an order: it is then pending."""
+    stream = StreamId(AGGREGATE_TYPE, command.order_id or new_id())
+    placed = await orders.handle(stream, command, context, creates=True)
+    return _answer(placed, 201, f"/orders/{placed.stream.aggregate_id}")
+
+
+@router.post(
+    "/{order_id}/confirm", response_model=OrderAnswer, operation_id="confirmOrder", summary="Confirm a pending order"
+)
+async def confirm_order(
+    order_id: UUID, context: Context, orders: Orders, command: ConfirmOrder | None = None
+) -> Response:
+    """Accept the order."""
+    return _answer(await orders.handle(StreamId(AGGREGATE_TYPE, order_id), command or ConfirmOrder(), context))
+
+
+@router.post("/{order_id}/ship", response_model=OrderAnswer, operation_id="shipOrder", summary="Ship a confirmed order")
+async def ship_order(order_id: UUID, context: Context, orders: Orders, command: ShipOrder | None = None) -> Response:
+    """Send the order out."""
+    return _answer(await orders.handle(StreamId(AGGREGATE_TYPE, order_id), command or ShipOrder(), context))
+
+
+@router.post(
+    "/{order_id}/cancel",
+    response_model=OrderAnswer,
+    operation_id="cancelOrder",
+    summary="Cancel an order that has not been shipped",
+)
+async def cancel_order(order_id: UUID, command: CancelOrder, context: Context, orders: Orders) -> Response:
+    """Give the order up."""
+    return _answer(await orders.handle(StreamId(AGGREGATE_TYPE, order_id), command, context))
+
+
+def _answer(handled: Handled[OrderState], status: int = 200, location: str | None = None) -> Response:
+    assert handled.state.status is not None
+    members = {"order_id": str(handled.stream.aggregate_id), "status": handled.state.status.value}
+    return command_response(handled, members, status, location)

@@ -1,0 +1,18 @@
+"""The problems of commands, whatever the aggregate."""
+
+from command_service.errors import (
+    AppendRefused,
+    ConcurrencyConflict,
+    IdempotencyKeyReused,
+    OutcomeUnknown,
+    VersionMismatch,
+)
+from shared.web.problems import UNAVAILABLE, Problem, Problems
+
+PROBLEMS: Problems = {
+    VersionMismatch: Problem("version-mismatch", 412, "It is at another version"),
+    ConcurrencyConflict: Problem("concurrency-conflict", 409, "Too many commands at once for one aggregate"),
+    IdempotencyKeyReused: Problem("idempotency-key-reused", 422, "The idempotency key stands for another request"),
+    OutcomeUnknown: Problem("outcome-unknown", 503, "It is not known whether the command took effect"),
+    AppendRefused: UNAVAILABLE,
+}

@@ -1,0 +1,5 @@
+"""`python -m daicho`."""
+
+from daicho.cli import app
+
+app()

@@ -1,0 +1,36 @@
+"""Brings the schemas to their heads."""
+
+from alembic import command
+from sqlalchemy import Connection, text
+
+from shared.database import create_engine, translate_errors
+from shared.schema import EVENT_STORE, READ_MODEL, SchemaHistory
+
+_LOCK = 7234081526115
+"""Advisory lock that makes concurrent migrations take turns."""
+
+
+async def migrate(database_url: str, read_database_url: str) -> None:
+    """Upgrade the event store, then the read model, each in one transaction.
+
+    Raises `DatabaseUnavailable`.
+    """
+    await _upgrade(EVENT_STORE, database_url)
+    await _upgrade(READ_MODEL, read_database_url)
+
+
+async def _upgrade(history: SchemaHistory, url: str) -> None:
+    engine = create_engine(url, application_name="daicho-migrate", pool_size=1, autocommit=False)
+    try:
+        with translate_errors():
+            async with engine.begin() as connection:
+                await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+                await connection.run_sync(_run_alembic, history)
+    finally:
+        await engine.dispose()
+
+
+def _run_alembic(connection: Connection, history: SchemaHistory) -> None:
+    config = history.config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

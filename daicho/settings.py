@@ -1,0 +1,21 @@
+"""Settings of the command line."""
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class OperatorSettings(BaseSettings):
+    """What `daicho` reads from the environment. Without a database URL it runs a PostgreSQL of its own."""
+
+    model_config = SettingsConfigDict(env_prefix="DAICHO_", frozen=True, extra="ignore")
+
+    database_url: SecretStr | None = Field(default=None, description="PostgreSQL with the event log")
+    read_database_url: SecretStr | None = Field(
+        default=None, description="PostgreSQL with the read model, if it is another"
+    )
+    data_dir: Path = Field(default=Path(".data"), description="Where the embedded PostgreSQL keeps its files")
+    host: str = Field(default="127.0.0.1", description="Address that the services listen on")
+    command_port: int = Field(default=8001, ge=1, le=65535, description="Port of the command service")
+    query_port: int = Field(default=8002, ge=1, le=65535, description="Port of the query service")

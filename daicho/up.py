@@ -1,0 +1,124 @@
+"""`daicho up`: PostgreSQL, migrations and both services, until a signal ends them."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import typer
+from sqlalchemy import text
+
+from daicho.embedded_postgres import EmbeddedPostgres, locked
+from daicho.migrate import migrate
+from daicho.services import Service
+from daicho.settings import OperatorSettings
+from shared.database import create_engine
+from shared.supervision import Supervisor
+
+_logger = logging.getLogger(__name__)
+
+_DATABASE = "daicho"
+_POSTGRES_CHECK_SECONDS = 1.0
+
+
+async def up(settings: OperatorSettings) -> None:
+    """Run everything until SIGINT or SIGTERM, then end it in order, PostgreSQL last.
+
+    Raises `OperatorError` or `DatabaseUnavailable` if something does not start.
+    """
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    command = Service(
+        "command", "command_service.main:create", settings.host, settings.command_port, "DAICHO_COMMAND_PORT"
+    )
+    query = Service("query", "query_service.main:create", settings.host, settings.query_port, "DAICHO_QUERY_PORT")
+    for service in (command, query):
+        service.require_free_port()
+    async with _databases(settings) as databases, Supervisor() as supervisor:
+        supervisor.start("command service", partial(command.run, databases.for_commands))
+        supervisor.start("query service", partial(query.run, databases.for_queries))
+        if await _all_ready((command, query), stop):
+            typer.echo(f"\n  commands  {command.url}\n  queries   {query.url}\n\n  Ctrl-C stops.\n")
+            await stop.wait()
+        typer.echo("stopping …")
+
+
+@dataclass(frozen=True, slots=True)
+class _Databases:
+    """What each service's environment says about its database, beyond what it inherits."""
+
+    for_commands: Mapping[str, str]
+    for_queries: Mapping[str, str]
+
+
+@asynccontextmanager
+async def _databases(settings: OperatorSettings) -> AsyncIterator[_Databases]:
+    """Give migrated databases: the server that the settings name, or the embedded one while this lasts."""
+    if settings.database_url is not None:
+        url = settings.database_url.get_secret_value()
+        await migrate(url, settings.read_database_url.get_secret_value() if settings.read_database_url else url)
+        yield _Databases({}, {})
+        return
+    with locked(settings.data_dir):
+        postgres = EmbeddedPostgres(settings.data_dir)
+        typer.echo(f"starting PostgreSQL in {settings.data_dir} …")
+        try:
+            await asyncio.to_thread(postgres.start)
+            await _prepare(postgres)
+            async with Supervisor() as supervisor:
+                supervisor.start("PostgreSQL", partial(_watch, postgres))
+                yield _Databases(
+                    {"DAICHO_DATABASE_URL": postgres.url(_DATABASE, "daicho_command")},
+                    {"DAICHO_DATABASE_URL": postgres.url(_DATABASE, "daicho_query")},
+                )
+        finally:
+            await asyncio.to_thread(postgres.stop)
+
+
+async def _prepare(postgres: EmbeddedPostgres) -> None:
+    """Make the database if there is none, migrate it, and let the services' roles in."""
+    engine = create_engine(postgres.url("postgres"), application_name="daicho-up", pool_size=1)
+    try:
+        async with engine.connect() as connection:
+            query = text("SELECT 1 FROM pg_database WHERE datname = :name")
+            if not await connection.scalar(query, {"name": _DATABASE}):
+                await connection.execute(text(f"CREATE DATABASE {_DATABASE}"))
+            url = postgres.url(_DATABASE)
+            await migrate(url, url)
+            for role in ("daicho_command", "daicho_query"):
+                await connection.execute(text(f"ALTER ROLE {role} LOGIN"))
+    finally:
+        await engine.dispose()
+
+
+async def _watch(postgres: EmbeddedPostgres) -> None:
+    """Start PostgreSQL again when its process has gone."""
+    while True:
+        await asyncio.sleep(_POSTGRES_CHECK_SECONDS)
+        if not await asyncio.to_thread(lambda: postgres.running):
+            _logger.error("PostgreSQL has ended; starting it again")
+            await asyncio.to_thread(postgres.ensure_running)
+
+
+async def _all_ready(services: Sequence[Service], stop: asyncio.Event) -> bool:
+    """Wait until every service is ready; False if told to stop before."""
+
+    async def wait_ready() -> None:
+        await asyncio.gather(*(service.wait_ready() for service in services))
+
+    ready, stopped = asyncio.create_task(wait_ready()), asyncio.create_task(_until(stop))
+    await asyncio.wait((ready, stopped), return_when=asyncio.FIRST_COMPLETED)
+    if not ready.done():
+        ready.cancel()
+        return False
+    stopped.cancel()
+    ready.result()
+    return True
+
+
+async def _until(event: asyncio.Event) -> None:
+    await event.wait()

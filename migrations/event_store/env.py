@@ -1,0 +1,5 @@
+"""Alembic's entry into the event_store history."""
+
+from migrations.environment import run
+
+run("event_store")

@@ -1,0 +1,14 @@
+"""Entry point for an ASGI server: `uvicorn --factory query_service.main:create`."""
+
+from fastapi import FastAPI
+
+from query_service.app import create_app
+from query_service.settings import QuerySettings
+from shared.process import tune_garbage_collector
+
+
+def create() -> FastAPI:
+    """Build the service from the environment."""
+    app = create_app(QuerySettings())
+    tune_garbage_collector()
+    return app

@@ -1,0 +1,9 @@
+"""Orders, as the composition root takes them."""
+
+from query_service.aggregate import Aggregate
+from query_service.orders.api import router
+from query_service.orders.projections import ORDER_DETAILS, ORDER_ITEMS, ORDER_SUMMARIES
+from shared.orders.events import EVENTS
+from shared.orders.problems import PROBLEMS
+
+ORDERS = Aggregate(EVENTS, (ORDER_SUMMARIES, ORDER_DETAILS, ORDER_ITEMS), router, PROBLEMS)

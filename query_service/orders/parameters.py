@@ -1,0 +1,41 @@
+"""What can be asked of the order read models."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import partial
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, AwareDatetime, Field
+
+from query_service.parameters import ReadParameters
+from shared.orders.values import OrderStatus
+from shared.text import clean_text
+
+Sort = Literal["-placed_at", "placed_at", "-total_amount", "total_amount"]
+
+
+def _utc(at: datetime) -> datetime:
+    try:
+        return at.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("must be between the years 1 and 9999 in UTC") from error
+
+
+Name = Annotated[str, AfterValidator(partial(clean_text, maximum=200))]
+Timestamp = Annotated[AwareDatetime, AfterValidator(_utc)]
+Amount = Annotated[Decimal, Field(ge=0, max_digits=20, decimal_places=2)]
+
+
+class OrderFilters(ReadParameters):
+    """Filters, sort and page of `GET /orders`; bounds are inclusive, but for `placed_to`."""
+
+    status: list[OrderStatus] = Field(default=[], max_length=20, description="One of these")
+    customer_name: Name | None = Field(default=None, description="Exactly this")
+    q: Name | None = Field(default=None, description="Customer names that start with this")
+    placed_from: Timestamp | None = None
+    placed_to: Timestamp | None = None
+    min_total: Amount | None = None
+    max_total: Amount | None = None
+    sort: Sort = "-placed_at"
+    limit: int = Field(default=50, ge=1, le=200)
+    cursor: str | None = Field(default=None, max_length=500, description="`next_cursor` of the page before")

@@ -1,0 +1,46 @@
+"""`order_details`: what an order's summary does not tell."""
+
+from dataclasses import dataclass, replace
+from typing import Any, assert_never, cast
+from uuid import UUID
+
+from query_service.orders.tables import order_details
+from query_service.projection import DecodedEvent
+from query_service.row_projection import RowProjection
+from shared.orders.events import OrderCancelled, OrderPlaced, OrderShipped
+
+
+@dataclass(frozen=True, slots=True)
+class OrderDetails:
+    """One row of `order_details`; the address is the JSON object of `shared.orders.events.Address`."""
+
+    order_id: UUID
+    shipping_address: dict[str, Any] | None = None
+    carrier: str | None = None
+    tracking_number: str | None = None
+    cancellation_reason: str | None = None
+
+
+def fold(row: OrderDetails | None, decoded: DecodedEvent) -> OrderDetails:
+    """Give the details after an event."""
+    row = row or OrderDetails(decoded.record.stream.aggregate_id)
+    event = cast("OrderPlaced | OrderShipped | OrderCancelled", decoded.event)
+    match event:
+        case OrderPlaced(shipping_address=address):
+            return replace(row, shipping_address=address.model_dump() if address else None)
+        case OrderShipped(carrier=carrier, tracking_number=tracking_number):
+            return replace(row, carrier=carrier, tracking_number=tracking_number)
+        case OrderCancelled(reason=reason):
+            return replace(row, cancellation_reason=reason)
+        case _:
+            assert_never(event)
+
+
+ORDER_DETAILS = RowProjection(
+    name="order_details",
+    version=1,
+    event_types=frozenset(e.event_type for e in (OrderPlaced, OrderShipped, OrderCancelled)),
+    table=order_details,
+    row_type=OrderDetails,
+    fold=fold,
+)

@@ -1,0 +1,10 @@
+"""The problems of queries, whatever the aggregate."""
+
+from query_service.cursor import InvalidCursor
+from query_service.projected_position import ReadModelBehind
+from shared.web.problems import Problem, Problems
+
+PROBLEMS: Problems = {
+    ReadModelBehind: Problem("read-model-behind", 503, "The read model has not come that far yet"),
+    InvalidCursor: Problem("invalid-cursor", 422, "The cursor is not one of ours"),
+}

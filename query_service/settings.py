@@ -1,0 +1,47 @@
+"""Settings of the query service."""
+
+from pydantic import Field, SecretStr, field_validator
+
+from shared.database import database_url
+from shared.settings import ServiceSettings
+
+
+class QuerySettings(ServiceSettings):
+    """What the query service reads from the environment."""
+
+    read_database_url: SecretStr | None = Field(
+        default=None, description="PostgreSQL with the read model, if it is another than the event log's"
+    )
+    listen_database_url: SecretStr | None = Field(
+        default=None, description="A direct connection to the event log, where a pooler sits in front of it"
+    )
+    query_port: int = Field(default=8002, ge=1, le=65535, description="Port of the query service")
+    projection_batch: int = Field(default=1000, ge=1, le=100_000, description="Most events in one projection step")
+    poll_interval: float = Field(
+        default=1.0, gt=0, le=60, description="Seconds between looks at the log when nothing notifies"
+    )
+    max_waiting_reads: int = Field(
+        default=10_000, ge=1, description="Requests that may wait for a position; more get 503"
+    )
+
+    @field_validator("read_database_url", "listen_database_url")
+    @classmethod
+    def _also_postgresql(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None:
+            database_url(url.get_secret_value())
+        return url
+
+    @property
+    def log_url(self) -> str:
+        """The event log's URL."""
+        return self.database_url.get_secret_value()
+
+    @property
+    def read_url(self) -> str:
+        """The read model's URL."""
+        return (self.read_database_url or self.database_url).get_secret_value()
+
+    @property
+    def listen_url(self) -> str:
+        """The URL that LISTENs."""
+        return (self.listen_database_url or self.database_url).get_secret_value()

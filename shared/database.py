@@ -1,0 +1,103 @@
+"""Engines, and the one place where driver errors become Daicho's."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import asyncpg
+from sqlalchemy import Executable, Row
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from shared.errors import DatabaseUnavailable, Overloaded
+
+AnyRow = Row[*tuple[Any, ...]]
+
+_UNAVAILABLE = ("08", "53", "57P")
+"""SQLSTATE prefixes: connection lost, resources exhausted, shut down or starting up."""
+
+_CONNECT_TIMEOUT = 5.0
+_COMMAND_TIMEOUT = 30.0
+
+
+def database_url(url: str) -> URL:
+    """Read a PostgreSQL URL of any spelling (`postgres://`, `postgresql://`, `postgresql+asyncpg://`).
+
+    Raises `ValueError` for any other database.
+    """
+    parsed = make_url(url)
+    if parsed.get_backend_name() not in {"postgresql", "postgres"}:
+        raise ValueError(f"a PostgreSQL URL is needed, not {parsed.get_backend_name()}://…")
+    return parsed.set(drivername="postgresql+asyncpg")
+
+
+def create_engine(
+    url: str, *, application_name: str, pool_size: int, pool_timeout: float = 5.0, autocommit: bool = True
+) -> AsyncEngine:
+    """Make an engine; it connects at first use.
+
+    With `autocommit` each statement is a transaction of its own at READ COMMITTED, with no round trips
+    for BEGIN and ROLLBACK.
+    """
+    return create_async_engine(
+        database_url(url),
+        pool_size=pool_size,
+        max_overflow=0,
+        hide_parameters=True,
+        pool_timeout=pool_timeout,
+        isolation_level="AUTOCOMMIT" if autocommit else "READ COMMITTED",
+        connect_args={
+            "timeout": _CONNECT_TIMEOUT,
+            "command_timeout": _COMMAND_TIMEOUT,
+            "server_settings": {"application_name": application_name, "jit": "off"},
+        },
+    )
+
+
+def sqlstate(error: BaseException) -> str:
+    """Give the five-character code that PostgreSQL put on an error, or an empty string."""
+    origin = error.orig if isinstance(error, DBAPIError) else error
+    return str(getattr(origin, "sqlstate", None) or "")
+
+
+def is_connection_failure(error: BaseException) -> bool:
+    """Tell whether the database was away, as opposed to having refused the statement."""
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    if isinstance(error, OSError | TimeoutError | asyncpg.InterfaceError | PoolTimeoutError):
+        return True
+    return sqlstate(error).startswith(_UNAVAILABLE)
+
+
+@contextmanager
+def translate_errors() -> Iterator[None]:
+    """Turn the driver's connection errors into `DatabaseUnavailable`; an exhausted pool into `Overloaded`."""
+    try:
+        yield
+    except PoolTimeoutError as error:
+        raise Overloaded("every database connection is in use") from error
+    except (DBAPIError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        if is_connection_failure(error):
+            raise DatabaseUnavailable("the database cannot be reached") from error
+        raise
+
+
+async def fetch_all(engine: AsyncEngine, query: Executable) -> Sequence[AnyRow]:
+    """Run one read-only statement; a pooled connection found broken is replaced, once.
+
+    Raises `DatabaseUnavailable` and `Overloaded`.
+    """
+    with translate_errors():
+        try:
+            return await _fetch_all(engine, query)
+        except DBAPIError as error:
+            if not is_connection_failure(error):
+                raise
+        return await _fetch_all(engine, query)
+
+
+async def _fetch_all(engine: AsyncEngine, query: Executable) -> Sequence[AnyRow]:
+    async with engine.connect() as connection:
+        return (await connection.execute(query)).all()

@@ -1,0 +1,90 @@
+"""The reading side of the log."""
+
+from collections.abc import Collection, Sequence
+from typing import Any, Protocol
+
+from sqlalchemy import Select, Text, cast, func, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from shared.database import AnyRow, fetch_all
+from shared.event_log.events import EventId, Position, RecordedEvent, StreamId, Version
+from shared.event_log.tables import events
+
+
+class EventLog(Protocol):
+    """What can be read from a log; every store gives it, PostgreSQL's and the one in memory."""
+
+    async def read_stream(self, stream: StreamId, after_version: Version = Version(0)) -> Sequence[RecordedEvent]:
+        """Give the stream's events past a version, in order; none if the stream does not exist."""
+        ...
+
+    async def read_all(
+        self, after_position: Position, limit: int, types: Collection[str] | None = None
+    ) -> Sequence[RecordedEvent]:
+        """Give up to `limit` events past a position, in order, of the given types (default: all)."""
+        ...
+
+    async def find_event(self, event_id: EventId) -> RecordedEvent | None:
+        """Give the event of this id, wherever it is in the log."""
+        ...
+
+    async def head(self) -> Position:
+        """Give the position of the last event; 0 for an empty log."""
+        ...
+
+
+class PostgresEventLog:
+    """The log in PostgreSQL; each read is one statement. All raise `DatabaseUnavailable`."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def read_stream(self, stream: StreamId, after_version: Version = Version(0)) -> Sequence[RecordedEvent]:
+        """See `EventLog.read_stream`."""
+        return await self._read(
+            _COLUMNS.where(
+                events.c.aggregate_type == stream.aggregate_type,
+                events.c.aggregate_id == stream.aggregate_id,
+                events.c.version > after_version,
+            ).order_by(events.c.version)
+        )
+
+    async def read_all(
+        self, after_position: Position, limit: int, types: Collection[str] | None = None
+    ) -> Sequence[RecordedEvent]:
+        """See `EventLog.read_all`."""
+        query = _COLUMNS.where(events.c.position > after_position).order_by(events.c.position).limit(limit)
+        return await self._read(query if types is None else query.where(events.c.event_type.in_(types)))
+
+    async def find_event(self, event_id: EventId) -> RecordedEvent | None:
+        """See `EventLog.find_event`."""
+        found = await self._read(_COLUMNS.where(events.c.event_id == event_id))
+        return found[0] if found else None
+
+    async def head(self) -> Position:
+        """See `EventLog.head`."""
+        (row,) = await fetch_all(self._engine, select(func.coalesce(func.max(events.c.position), 0)))
+        return Position(row[0])
+
+    async def _read(self, query: Select[Any]) -> list[RecordedEvent]:
+        return [_recorded(row) for row in await fetch_all(self._engine, query)]
+
+
+# JSON travels as text: whoever needs an object decodes it straight into its class.
+_COLUMNS = select(
+    events.c.position,
+    events.c.aggregate_type,
+    events.c.aggregate_id,
+    events.c.version,
+    events.c.event_type,
+    events.c.schema_version,
+    events.c.event_id,
+    cast(events.c.event_data, Text).label("event_data"),
+    cast(events.c.metadata, Text).label("metadata"),
+    events.c.occurred_at,
+    events.c.recorded_at,
+)
+
+
+def _recorded(row: AnyRow) -> RecordedEvent:
+    return RecordedEvent(row[0], StreamId(row[1], row[2]), *row[3:])

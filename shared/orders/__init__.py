@@ -1,0 +1,1 @@
+"""The order as both services know it: its events and the values in them."""

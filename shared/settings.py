@@ -1,0 +1,24 @@
+"""Settings that both services take from `DAICHO_*` environment variables."""
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.database import database_url
+
+
+class ServiceSettings(BaseSettings):
+    """Base class of a service's settings: frozen, read once by its `main`."""
+
+    model_config = SettingsConfigDict(env_prefix="DAICHO_", frozen=True, extra="ignore")
+
+    database_url: SecretStr = Field(description="PostgreSQL with the event log")
+    host: str = Field(default="127.0.0.1", description="Address that the services listen on")
+    database_pool_size: int = Field(default=5, ge=1, le=200, description="Connections kept to each database")
+
+    max_body_bytes: int = Field(default=1_048_576, ge=1024, description="Largest request body")
+
+    @field_validator("database_url")
+    @classmethod
+    def _postgresql(cls, url: SecretStr) -> SecretStr:
+        database_url(url.get_secret_value())
+        return url

@@ -1,0 +1,59 @@
+"""Background tasks that are named, watched, restarted, and ended cleanly."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Self
+
+from shared.backoff import backoff
+from shared.errors import DaichoError
+
+_logger = logging.getLogger(__name__)
+
+
+class TaskDied(DaichoError):
+    """A background task ended with an error and has not yet been seen well again."""
+
+
+class Supervisor:
+    """Runs background tasks by name; one that dies is logged and restarted with back-off.
+
+    Use as an async context manager: leaving it cancels the tasks and waits for them.
+    """
+
+    def __init__(self) -> None:
+        self._tasks: list[asyncio.Task[None]] = []
+        self._failures: dict[str, str] = {}
+
+    def start(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        """Run `run` until the supervisor is left; it is not expected to return."""
+        self._tasks.append(asyncio.create_task(self._keep_running(name, run), name=name))
+
+    async def check(self) -> None:
+        """Raise `TaskDied` if a task is down, waiting to be restarted."""
+        for name, failure in self._failures.items():
+            raise TaskDied(f"{name} has died: {failure}")
+
+    async def __aenter__(self) -> Self:
+        """Give itself."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """End every task."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _keep_running(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        delays = backoff(first=0.2, limit=10.0)
+        while True:
+            try:
+                await run()
+                failure = "returned unexpectedly"
+                _logger.error("%s %s", name, failure)
+            except Exception as error:
+                failure = type(error).__name__
+                _logger.exception("%s died", name)
+            self._failures[name] = failure
+            await asyncio.sleep(next(delays))
+            del self._failures[name]

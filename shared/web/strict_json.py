@@ -1,0 +1,99 @@
+"""JSON bodies without surprises: one object, no duplicate keys, exact numbers, UTF-8."""
+
+import json
+from collections.abc import Callable, Coroutine
+from decimal import Decimal, InvalidOperation
+from typing import Any, NoReturn
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+
+_MAX_DIGITS = 40
+"""Longest number literal read; no field of ours comes near it."""
+
+
+def loads_object(body: bytes) -> dict[str, Any]:
+    """Read a JSON object; fractions become `Decimal`.
+
+    Raises `json.JSONDecodeError` for anything else, duplicate keys, NaN and infinities, number literals of more than
+    40 characters and nesting too deep for the parser included.
+    """
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise json.JSONDecodeError("the body is not UTF-8", "", error.start) from error
+    try:
+        value = _DECODER.decode(text)
+    except RecursionError as error:
+        raise json.JSONDecodeError("nested too deeply", "", 0) from error
+    if not isinstance(value, dict):
+        raise json.JSONDecodeError("the body must be a JSON object", "", 0)
+    return value
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise json.JSONDecodeError(f"duplicate key {json.dumps(key)}", "", 0)
+            seen.add(key)
+    return value
+
+
+def _integer(literal: str) -> int:
+    if len(literal) > _MAX_DIGITS:
+        raise json.JSONDecodeError("number too long", "", 0)
+    return int(literal)
+
+
+def _fraction(literal: str) -> Decimal:
+    if len(literal) > _MAX_DIGITS:
+        raise json.JSONDecodeError("number too long", "", 0)
+    try:
+        return Decimal(literal)
+    except InvalidOperation as error:
+        raise json.JSONDecodeError("number out of range", "", 0) from error
+
+
+def _constant(literal: str) -> NoReturn:
+    raise json.JSONDecodeError(f"{literal} is not JSON", "", 0)
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_object, parse_int=_integer, parse_float=_fraction, parse_constant=_constant
+)
+
+
+class _StrictRequest(Request):
+    async def json(self) -> Any:
+        return loads_object(await self.body())
+
+
+class StrictJsonRoute(APIRoute):
+    """A route that reads its body with `loads_object` and takes `application/json` only."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Wrap FastAPI's handler."""
+        handle = super().get_route_handler()
+        takes_body = self.body_field is not None
+
+        async def handler(request: Request) -> Response:
+            strict = _StrictRequest(request.scope, request.receive)
+            if takes_body:
+                content_type = strict.headers.get("content-type")
+                if content_type != "application/json" and not await _is_json(strict, content_type):
+                    raise HTTPException(415, "the body must be application/json")
+            return await handle(strict)
+
+        return handler
+
+
+async def _is_json(request: Request, content_type: str | None) -> bool:
+    if content_type is None:
+        return not await request.body()
+    media_type, _, parameters = content_type.partition(";")
+    charset = parameters.strip().lower().replace('"', "")
+    return media_type.strip().lower() == "application/json" and charset in {"", "charset=utf-8"}
