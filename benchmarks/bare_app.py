@@ -25,7 +25,8 @@ async def place_order(command: PlaceOrder) -> Response:
 
 def create() -> FastAPI:
     """Build the app."""
-    app = FastAPI(docs_url=None, redoc_url=None, max_body_size=1_048_576)
+    app = FastAPI(docs_url=None, redoc_url=None)
+    app.state.max_body_bytes = 1_048_576
     app.add_middleware(CorrelationMiddleware)
     install_problems(app, [])
     app.include_router(router)

@@ -58,8 +58,8 @@ def create_app(settings: CommandSettings, aggregates: Sequence[Aggregate] = AGGR
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
-        max_body_size=settings.max_body_bytes,
     )
+    app.state.max_body_bytes = settings.max_body_bytes
     app.state.command_handlers = {
         aggregate.aggregate_type: CommandHandler(
             aggregate.decider, aggregate.events, store, group_commit.append, lambda: datetime.now(UTC)

@@ -9,6 +9,7 @@ class CommandSettings(ServiceSettings):
     """What the command service reads from the environment."""
 
     command_port: int = Field(default=8001, ge=1, le=65535, description="Port of the command service")
+    max_body_bytes: int = Field(default=1_048_576, ge=1024, description="Largest request body")
     queue_commits: int = Field(default=2048, ge=1, description="Commands that may wait to be appended; more get 503")
     batch_commits: int = Field(default=256, ge=1, le=10_000, description="Most commands in one append")
     command_deadline: float = Field(default=10.0, gt=0, le=300, description="Seconds to learn an append's outcome")

@@ -70,7 +70,6 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
-        max_body_size=settings.max_body_bytes,
     )
     app.state.read_engine = read_engine
     app.state.projected = projected

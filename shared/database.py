@@ -64,9 +64,10 @@ def sqlstate(error: BaseException) -> str:
 
 def is_connection_failure(error: BaseException) -> bool:
     """Tell whether the database was away, as opposed to having refused the statement."""
-    if isinstance(error, DBAPIError) and error.connection_invalidated:
+    # An error without a statement comes from connecting.
+    if isinstance(error, DBAPIError) and (error.connection_invalidated or error.statement is None):
         return True
-    if isinstance(error, OSError | TimeoutError | asyncpg.InterfaceError | PoolTimeoutError):
+    if isinstance(error, OSError | asyncpg.PostgresError | asyncpg.InterfaceError | PoolTimeoutError):
         return True
     return sqlstate(error).startswith(_UNAVAILABLE)
 

@@ -42,7 +42,10 @@ class EventListener:
             try:
                 with translate_errors():
                     async with self._engine.connect() as connection:
-                        await self._listen(connection)
+                        try:
+                            await self._listen(connection)
+                        finally:
+                            await connection.invalidate()
             except DatabaseUnavailable as error:
                 _logger.warning("not listening: %s", error.__cause__)
             if self._listening:

@@ -1,0 +1,38 @@
+"""Fixtures: one PostgreSQL for the session, a migrated database of its own for each test."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from tests.support.databases import Server, cloned, connected, migrated_template, server
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--commands", type=int, default=80, help="commands of each of the 64 clients in the load test")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    with server() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def template(postgres: Server) -> Iterator[str]:
+    with migrated_template(postgres) as name:
+        yield name
+
+
+@pytest.fixture
+async def database(postgres: Server, template: str) -> AsyncIterator[str]:
+    """The URL of a database of the test's own, at both heads, empty."""
+    async with cloned(postgres, template) as url:
+        yield url
+
+
+@pytest.fixture
+async def engine(database: str) -> AsyncIterator[AsyncEngine]:
+    """An engine in autocommit on the test's database."""
+    async with connected(database) as engine:
+        yield engine

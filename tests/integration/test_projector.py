@@ -1,0 +1,249 @@
+"""I4 and I5: every event takes effect exactly once in every read model, whatever happens on the way."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from command_service.event_store import Commit
+from command_service.postgres_store import PostgresEventStore
+from query_service import checkpoints
+from query_service.orders.aggregate import ORDERS
+from query_service.projected_position import ProjectedPosition
+from query_service.projection import DecodedEvent, Projection
+from query_service.projector import Projector
+from shared.event_log.events import Position, StreamId, Version
+from shared.event_log.reader import PostgresEventLog
+from shared.orders.events import EVENTS, OrderCancelled, OrderConfirmed, OrderShipped
+from tests.support.apps import query_service
+from tests.support.databases import connected
+from tests.support.events import an_event
+from tests.support.orders import append_orders, commit, placed
+from tests.support.replay import assert_read_models_equal_a_replay, read_models
+from tests.support.waiting import wait_until
+
+
+def projector(
+    log_engine: AsyncEngine,
+    read_engine: AsyncEngine,
+    projections: Sequence[Projection] = ORDERS.projections,
+    batch: int = 100,
+) -> Projector:
+    return Projector(
+        PostgresEventLog(log_engine),
+        EVENTS,
+        projections,
+        read_engine,
+        ProjectedPosition(10),
+        batch_size=batch,
+        poll_interval=0.2,
+    )
+
+
+async def drain(one: Projector) -> None:
+    while await one.project_batch():
+        pass
+
+
+async def register(engine: AsyncEngine, projections: Sequence[Projection] = ORDERS.projections) -> None:
+    async with engine.begin() as connection:
+        await checkpoints.register(connection, projections)
+
+
+async def test_given_an_order_each_read_model_has_its_rows(database: str, engine: AsyncEngine) -> None:
+    order_id = uuid4()
+    store = PostgresEventStore(engine)
+    await store.append([commit(order_id, 0, placed("Aiko", "12.50", 3))])
+    await store.append([commit(order_id, 1, OrderConfirmed())])
+    await store.append([commit(order_id, 2, OrderShipped(carrier="Yamato", tracking_number="7"))])
+    async with connected(database, 1, autocommit=False) as read_engine:
+        await register(read_engine)
+        await drain(projector(engine, read_engine))
+    models = await read_models(engine)
+    (summary,) = models["order_summaries"]
+    assert (summary["status"], str(summary["total_amount"]), summary["version"]) == ("shipped", "37.50", 3)
+    assert models["order_details"][0]["carrier"] == "Yamato"
+    assert str(models["order_items"][0]["subtotal"]) == "37.50"
+    assert [(row["status"], row["count"]) for row in models["order_totals"]] == [("shipped", 1)]
+    await assert_read_models_equal_a_replay(engine)
+
+
+@pytest.mark.parametrize("batch", [1, 7, 1000])
+async def test_read_models_equal_a_replay_for_any_batch_size(database: str, engine: AsyncEngine, batch: int) -> None:
+    await append_orders(PostgresEventStore(engine), 150, seed=batch)
+    async with connected(database, 1, autocommit=False) as read_engine:
+        await register(read_engine)
+        await drain(projector(engine, read_engine, batch=batch))
+    await assert_read_models_equal_a_replay(engine)
+
+
+async def test_two_projectors_at_once_never_both_write(database: str, engine: AsyncEngine) -> None:
+    await append_orders(PostgresEventStore(engine), 200)
+    async with connected(database, 4, autocommit=False) as read_engine:
+        await register(read_engine)
+        await asyncio.gather(*(drain(projector(engine, read_engine, batch=20)) for _ in range(4)))
+    await assert_read_models_equal_a_replay(engine)
+
+
+class _Crash(Exception):
+    pass
+
+
+class _Crashing:
+    """A projection that writes, then fails, at some batch."""
+
+    name = "crashing"
+    version = 1
+    event_types = frozenset(EVENTS.classes)
+    tables = ()
+
+    def __init__(self, fail_at: int) -> None:
+        self.fail_at = fail_at
+        self.calls = 0
+
+    async def apply(self, connection: AsyncConnection, batch: Sequence[DecodedEvent]) -> None:
+        self.calls += 1
+        if self.calls == self.fail_at:
+            raise _Crash
+
+
+async def test_a_batch_that_fails_leaves_no_trace_and_is_applied_once(database: str, engine: AsyncEngine) -> None:
+    await append_orders(PostgresEventStore(engine), 60)
+    projections = (*ORDERS.projections, _Crashing(fail_at=3))
+    async with connected(database, 1, autocommit=False) as read_engine:
+        await register(read_engine, projections)
+        one = projector(engine, read_engine, projections, batch=20)
+        with pytest.raises(_Crash):
+            await drain(one)
+        await drain(one)
+    await assert_read_models_equal_a_replay(engine)
+
+
+async def test_a_new_projection_catches_up_while_the_others_stay(database: str, engine: AsyncEngine) -> None:
+    store = PostgresEventStore(engine)
+    summaries, *others = ORDERS.projections
+    await append_orders(store, 50)
+    async with connected(database, 1, autocommit=False) as read_engine:
+        await register(read_engine, [summaries])
+        await drain(projector(engine, read_engine, [summaries], batch=10))
+        await append_orders(store, 50, seed=1)
+        await register(read_engine, ORDERS.projections)
+        await drain(projector(engine, read_engine, [*others, summaries], batch=10))
+    await assert_read_models_equal_a_replay(engine)
+
+
+async def test_events_of_other_aggregates_are_passed_over(database: str, engine: AsyncEngine) -> None:
+    store = PostgresEventStore(engine)
+    await store.append([Commit(StreamId("thing", uuid4()), Version(0), (an_event(), an_event()))])
+    async with connected(database, 1, autocommit=False) as read_engine:
+        await register(read_engine)
+        one = projector(engine, read_engine)
+        assert await one.project_batch() == 2
+        assert await one.project_batch() == 0
+        async with read_engine.begin() as connection:
+            positions = await checkpoints.lock(connection, [p.name for p in ORDERS.projections])
+    assert set(positions.values()) == {Position(2)}
+
+
+async def test_another_code_version_of_a_projection_is_noticed(database: str) -> None:
+    one = _Crashing(fail_at=0)
+    async with connected(database, 1, autocommit=False) as read_engine:
+        await register(read_engine, [one])
+        one.version = 2
+        with pytest.raises(checkpoints.ProjectionVersionMismatch):
+            await register(read_engine, [one])
+
+
+async def test_a_follower_whose_listening_connection_is_killed_listens_again(
+    database: str, engine: AsyncEngine
+) -> None:
+    store = PostgresEventStore(engine)
+    async with query_service(database, poll_interval=60.0) as http:
+        for number in range(1, 4):
+            await wait_until(lambda: _listening(engine), "a connection LISTENs")
+            await store.append([commit(uuid4(), 0, placed())])
+            answer = await http.get("/statistics", headers={"Event-Position": str(number), "Prefer": "wait=30"})
+            assert answer.json()["total_count"] == number
+            await _kill(engine, "daicho-listen")
+    await assert_read_models_equal_a_replay(engine)
+
+
+async def test_without_listen_it_polls(database: str, engine: AsyncEngine) -> None:
+    unreachable = "postgresql://nobody@127.0.0.1:1/none"
+    async with query_service(database, listen_database_url=unreachable) as http:
+        await PostgresEventStore(engine).append([commit(uuid4(), 0, placed())])
+        answer = await http.get("/statistics", headers={"Event-Position": "1", "Prefer": "wait=30"})
+        assert answer.json()["total_count"] == 1
+
+
+async def test_every_connection_killed_is_recovered_from(database: str, engine: AsyncEngine) -> None:
+    store = PostgresEventStore(engine)
+    async with query_service(database) as http:
+        for seed in range(5):
+            await append_orders(store, 30, seed)
+            for name in ("daicho-listen", "daicho-project", "daicho-query", "daicho-query-log"):
+                await _kill(engine, name)
+        head = await store.head()
+        await wait_until(lambda: _reached(http, head), "the projector has caught up")
+        await wait_until(lambda: _is_ready(http), "the service is ready again")
+    await assert_read_models_equal_a_replay(engine)
+
+
+async def test_a_poison_event_makes_the_service_not_ready_and_says_so(database: str, engine: AsyncEngine) -> None:
+    store = PostgresEventStore(engine)
+    await store.append([commit(uuid4(), 0, OrderConfirmed())])
+    async with query_service(database) as http:
+        await wait_until(lambda: _is_not_ready(http), "the service says that it is stuck")
+        answer = await http.get("/health/ready")
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert "LookupError after position 0" in answer.json()["checks"]["projector"]
+        (projection, *_) = (await http.get("/projections")).json()
+        assert (projection["state"], projection["lag_events"]) == ("stalled", 1)
+
+
+async def test_an_append_in_sql_reaches_the_read_model(database: str, engine: AsyncEngine) -> None:
+    """The log may be written by any client of the append function: NOTIFY comes from the database."""
+    async with query_service(database, poll_interval=60.0) as http:
+        await wait_until(lambda: _listening(engine), "a connection LISTENs")
+        order_id = uuid4()
+        await PostgresEventStore(engine).append([commit(order_id, 0, placed(), OrderCancelled(reason="no"))])
+        answer = await http.get(f"/orders/{order_id}", headers={"Event-Position": "2", "Prefer": "wait=30"})
+        assert answer.json()["status"] == "cancelled"
+
+
+async def _scalar(engine: AsyncEngine, query: str, **parameters: Any) -> Any:
+    async with engine.connect() as connection:
+        return await connection.scalar(text(query), parameters)
+
+
+_LISTENERS = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name = 'daicho-listen' AND query ILIKE 'LISTEN%'
+"""
+
+
+async def _listening(engine: AsyncEngine) -> bool:
+    return bool(await _scalar(engine, _LISTENERS) == 1)
+
+
+async def _kill(engine: AsyncEngine, name: str) -> None:
+    query = "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity WHERE application_name = :name AND datname = current_database()"
+    await _scalar(engine, query, name=name)
+
+
+async def _reached(http: httpx.AsyncClient, position: int) -> bool:
+    answer = await http.get("/projections")
+    return answer.is_success and all(one["position"] >= position for one in answer.json())
+
+
+async def _is_ready(http: httpx.AsyncClient) -> bool:
+    return (await http.get("/health/ready")).is_success
+
+
+async def _is_not_ready(http: httpx.AsyncClient) -> bool:
+    return not await _is_ready(http)

@@ -1,0 +1,307 @@
+"""The query service over HTTP: answers, filters, pages, read-your-writes (I9), problems."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from command_service.postgres_store import PostgresEventStore
+from shared.orders.events import OrderCancelled, OrderConfirmed, OrderShipped
+from tests.integration.test_command_api import assert_problem
+from tests.support.apps import ORDER, command_service, query_service
+from tests.support.databases import Server, connected
+from tests.support.orders import START, commit, placed
+from tests.support.waiting import wait_until
+
+PATIENT = {"Prefer": "wait=30"}
+
+
+@pytest.fixture
+async def http(database: str) -> AsyncIterator[httpx.AsyncClient]:
+    async with query_service(database) as client:
+        yield client
+
+
+@pytest.fixture
+def store(engine: AsyncEngine) -> PostgresEventStore:
+    return PostgresEventStore(engine)
+
+
+async def get(http: httpx.AsyncClient, path: str, position: int, **parameters: Any) -> httpx.Response:
+    return await http.get(path, params=parameters, headers={"Event-Position": str(position), **PATIENT})
+
+
+async def ids(http: httpx.AsyncClient, position: int, **parameters: Any) -> list[int]:
+    """Give the numbers of the orders on one page; `an_order` makes their ids."""
+    answer = await get(http, "/orders", position, **parameters)
+    assert answer.status_code == 200, answer.text
+    return [UUID(order["order_id"]).int for order in answer.json()["items"]]
+
+
+async def ten_orders(store: PostgresEventStore) -> int:
+    """Place orders 1 … 10, a minute apart, for number × 10.00; 1 and 2 shipped, 3 cancelled, 4 confirmed."""
+    for number in range(1, 11):
+        customer = ["Aiko", "Aiko Tanaka", "Ben", "100%_\\"][number % 4]
+        at = START + timedelta(minutes=number)
+        await store.append([commit(UUID(int=number), 0, placed(customer, f"{number}0.00"), at=at)])
+    for number in (1, 2, 4):
+        await store.append([commit(UUID(int=number), 1, OrderConfirmed())])
+    for number in (1, 2):
+        await store.append([commit(UUID(int=number), 2, OrderShipped(carrier="Yamato", tracking_number=None))])
+    await store.append([commit(UUID(int=3), 1, OrderCancelled(reason="late"))])
+    return await store.head()
+
+
+async def test_an_order_is_shown_in_full(database: str, http: httpx.AsyncClient) -> None:
+    async with command_service(database) as commands:
+        placed_order = await commands.post("/orders", json=ORDER)
+        order_id = placed_order.json()["order_id"]
+        await commands.post(f"/orders/{order_id}/confirm")
+        shipped = await commands.post(f"/orders/{order_id}/ship", json={"carrier": "Yamato", "tracking_number": "9"})
+    answer = await get(http, f"/orders/{order_id}", int(shipped.headers["Event-Position"]))
+    order = answer.json()
+    times = {name: order.pop(name) for name in ("placed_at", "confirmed_at", "shipped_at")}
+    assert all(at.endswith("Z") for at in times.values())
+    assert order == {
+        "order_id": order_id,
+        "customer_name": "Aiko Tanaka",
+        "total_amount": "73.00",
+        "status": "shipped",
+        "item_count": 2,
+        "cancelled_at": None,
+        "version": 3,
+        "items": [
+            {"product_name": "Sencha", "quantity": 2, "unit_price": "12.50", "subtotal": "25.00"},
+            {"product_name": "Teapot", "quantity": 1, "unit_price": "48.00", "subtotal": "48.00"},
+        ],
+        "shipping_address": {**ORDER["shipping_address"], "line2": None},
+        "carrier": "Yamato",
+        "tracking_number": "9",
+        "cancellation_reason": None,
+    }
+    assert answer.headers["ETag"] == '"3"'
+    assert answer.headers["Event-Position"] == "3"
+
+
+async def test_orders_are_listed_newest_first(http: httpx.AsyncClient, store: PostgresEventStore) -> None:
+    head = await ten_orders(store)
+    answer = await get(http, "/orders", head)
+    assert [UUID(order["order_id"]).int for order in answer.json()["items"]] == list(range(10, 0, -1))
+    assert answer.json()["next_cursor"] is None
+    assert answer.headers["Event-Position"] == str(head)
+    assert set(answer.json()["items"][0]) == {
+        "order_id", "customer_name", "total_amount", "status", "item_count", "placed_at", "confirmed_at", "shipped_at",
+        "cancelled_at", "version",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("parameters", "wanted"),
+    [
+        ({"sort": "placed_at"}, list(range(1, 11))),
+        ({"sort": "-total_amount"}, list(range(10, 0, -1))),
+        ({"sort": "total_amount", "limit": 3}, [1, 2, 3]),
+        ({"status": "shipped"}, [2, 1]),
+        ({"status": ["shipped", "cancelled"]}, [3, 2, 1]),
+        ({"customer_name": "Aiko"}, [8, 4]),
+        ({"customer_name": "aiko"}, []),
+        ({"q": "Aiko"}, [9, 8, 5, 4, 1]),
+        ({"q": "100%_"}, [7, 3]),
+        ({"q": "%"}, []),
+        ({"q": "_"}, []),
+        ({"min_total": "30", "max_total": "50.00"}, [5, 4, 3]),
+        ({"placed_from": "2026-03-01T00:03:00Z", "placed_to": "2026-03-01T00:05:00Z"}, [4, 3]),
+        ({"placed_from": "2026-03-01T09:09:00+09:00"}, [10, 9]),
+        ({"status": "shipped", "customer_name": "Ben"}, [2]),
+        ({"placed_to": "0001-01-01T00:00:00Z"}, []),
+    ],
+)
+async def test_orders_are_filtered_and_sorted(
+    http: httpx.AsyncClient, store: PostgresEventStore, parameters: dict[str, Any], wanted: list[int]
+) -> None:
+    assert await ids(http, await ten_orders(store), **parameters) == wanted
+
+
+@pytest.mark.parametrize("sort", ["placed_at", "-placed_at", "total_amount", "-total_amount"])
+async def test_pages_give_every_order_once_in_order(
+    http: httpx.AsyncClient, store: PostgresEventStore, sort: str
+) -> None:
+    await store.append([commit(UUID(int=number), 0, placed(price="10.00")) for number in range(1, 24)])
+    seen: list[str] = []
+    parameters: dict[str, Any] = {"sort": sort, "limit": 5}
+    while True:
+        page = (await get(http, "/orders", 23, **parameters)).json()
+        seen += [order["order_id"] for order in page["items"]]
+        if page["next_cursor"] is None:
+            break
+        parameters["cursor"] = page["next_cursor"]
+    assert seen == sorted(seen, reverse=sort.startswith("-"))
+    assert len(set(seen)) == 23
+
+
+async def test_statistics_follow_the_orders(http: httpx.AsyncClient, store: PostgresEventStore) -> None:
+    empty = (await http.get("/statistics")).json()
+    assert (empty["total_count"], empty["total_revenue"]) == (0, "0.00")
+    answer = await get(http, "/statistics", await ten_orders(store))
+    assert answer.json() == {
+        "total_count": 10,
+        "total_revenue": "30.00",
+        "by_status": [
+            {"status": "pending", "count": 6, "total_revenue": "450.00", "average_order_value": "75.00"},
+            {"status": "confirmed", "count": 1, "total_revenue": "40.00", "average_order_value": "40.00"},
+            {"status": "shipped", "count": 2, "total_revenue": "30.00", "average_order_value": "15.00"},
+            {"status": "cancelled", "count": 1, "total_revenue": "30.00", "average_order_value": "30.00"},
+        ],
+    }
+
+
+async def test_a_read_waits_for_its_position(http: httpx.AsyncClient, store: PostgresEventStore) -> None:
+    """I9."""
+    order_id = uuid4()
+    waiting = asyncio.create_task(get(http, f"/orders/{order_id}", 1))
+    by_parameter = asyncio.create_task(http.get(f"/orders/{order_id}", params={"min_position": 1}, headers=PATIENT))
+    await asyncio.sleep(0)
+    await store.append([commit(order_id, 0, placed())])
+    for answer in (await waiting, await by_parameter):
+        assert answer.status_code == 200
+        assert int(answer.headers["Event-Position"]) >= 1
+
+
+async def test_a_read_of_a_position_that_does_not_come_is_told_so(http: httpx.AsyncClient) -> None:
+    started = time.monotonic()
+    answer = await http.get("/orders", headers={"Event-Position": "7", "Prefer": "respond-async, wait=1"})
+    problem = assert_problem(answer, 503, "read-model-behind")
+    assert (problem["position"], problem["min_position"]) == (0, 7)
+    assert time.monotonic() - started >= 0.9
+
+
+async def test_reads_that_wait_are_bounded(database: str) -> None:
+    """I10."""
+    async with query_service(database, max_waiting_reads=3) as http:
+        wait = {"Event-Position": "1", "Prefer": "wait=1"}
+        answers = await asyncio.gather(*(http.get("/orders", headers=wait) for _ in range(8)))
+        slugs = sorted(answer.json()["type"].rpartition(":")[2] for answer in answers)
+    assert slugs == ["overloaded"] * 5 + ["read-model-behind"] * 3
+
+
+async def test_read_your_writes_holds_under_load(database: str) -> None:
+    """I9: what a command's answer says is in every later read that names its position."""
+    async with command_service(database) as commands, query_service(database) as http:
+
+        async def client() -> None:
+            for _ in range(5):
+                answer = await commands.post("/orders", json=ORDER)
+                order_id = answer.json()["order_id"]
+                for verb in ("confirm", "ship"):
+                    answer = await commands.post(f"/orders/{order_id}/{verb}")
+                    position = int(answer.headers["Event-Position"])
+                    read = await get(http, f"/orders/{order_id}", position)
+                    assert read.json()["version"] >= answer.json()["version"]
+                    assert int(read.headers["Event-Position"]) >= position
+
+        await asyncio.gather(*(client() for _ in range(10)))
+
+
+async def test_an_order_that_does_not_exist_is_not_found(http: httpx.AsyncClient) -> None:
+    assert_problem(await http.get(f"/orders/{uuid4()}"), 404, "order-not-found")
+
+
+@pytest.mark.parametrize(
+    ("path", "parameter"),
+    [
+        ("/orders?colour=red", "colour"),
+        ("/orders?limit=0", "limit"),
+        ("/orders?limit=201", "limit"),
+        ("/orders?limit=x", "limit"),
+        ("/orders?sort=name", "sort"),
+        ("/orders?status=lost", "status.0"),
+        ("/orders?placed_from=2026-01-01T00:00:00", "placed_from"),
+        ("/orders?placed_from=yesterday", "placed_from"),
+        ("/orders?placed_to=0001-01-01T00:00:00%2B14:00", "placed_to"),
+        ("/orders?min_total=-1", "min_total"),
+        ("/orders?min_total=NaN", "min_total"),
+        ("/orders?max_total=1e999999", "max_total"),
+        ("/orders?q=%00", "q"),
+        ("/orders?q=" + "x" * 201, "q"),
+        ("/orders?customer_name=a%1Fb", "customer_name"),
+        ("/orders?min_position=-1", "min_position"),
+        ("/orders?min_position=99999999999999999999", "min_position"),
+        ("/orders/1", "order_id"),
+        (f"/orders/{uuid4()}?colour=red", "colour"),
+        ("/statistics?colour=red", "colour"),
+    ],
+)
+async def test_a_bad_parameter_is_refused_by_name(http: httpx.AsyncClient, path: str, parameter: str) -> None:
+    problem = assert_problem(await http.get(path), 422, "validation-failed")
+    assert parameter in [error["pointer"] for error in problem["errors"]]
+
+
+@pytest.mark.parametrize("position", ["-1", "x", "1.5", "9" * 30, ""])
+async def test_a_bad_event_position_is_refused(http: httpx.AsyncClient, position: str) -> None:
+    answer = await http.get("/orders", headers={"Event-Position": position})
+    assert assert_problem(answer, 422, "validation-failed")["errors"][0]["pointer"] == "event-position"
+
+
+@pytest.mark.parametrize("cursor", ["x", "", "AAAA", "é", "A" * 400, "=" * 8])
+async def test_a_bad_cursor_is_refused(http: httpx.AsyncClient, cursor: str) -> None:
+    assert_problem(await http.get("/orders", params={"cursor": cursor}), 422, "invalid-cursor")
+
+
+async def test_a_cursor_of_another_sort_or_altered_is_refused(
+    http: httpx.AsyncClient, store: PostgresEventStore
+) -> None:
+    head = await ten_orders(store)
+    cursor = (await get(http, "/orders", head, limit=3)).json()["next_cursor"]
+    altered = cursor[:-2] + ("A" if cursor[-2] != "A" else "B") + cursor[-1]
+    assert_problem(await http.get("/orders", params={"cursor": cursor, "sort": "total_amount"}), 422, "invalid-cursor")
+    assert_problem(await http.get("/orders", params={"cursor": altered}), 422, "invalid-cursor")
+
+
+async def test_framework_errors_are_problems(http: httpx.AsyncClient) -> None:
+    assert_problem(await http.get("/nothing"), 404, "not-found")
+    assert_problem(await http.delete("/orders"), 405, "method-not-allowed")
+
+
+async def test_projections_tell_their_lag(http: httpx.AsyncClient, store: PostgresEventStore) -> None:
+    head = await ten_orders(store)
+    await get(http, "/orders", head)
+    answer = await http.get("/projections")
+    assert [one["name"] for one in answer.json()] == ["order_summaries", "order_details", "order_items"]
+    for one in answer.json():
+        assert one == {
+            "name": one["name"], "version": 1, "state": "live", "position": head, "head": head, "lag_events": 0,
+            "lag_seconds": 0.0, "parked": 0, "rebuild": None,
+        }  # fmt: skip
+
+
+async def test_a_service_without_its_database_answers_503(postgres: Server, database: str) -> None:
+    name = database.rpartition("/")[2].partition("?")[0]
+    async with query_service(database) as http, command_service(database) as commands:
+        assert (await http.get("/orders")).status_code == 200
+        assert (await commands.post("/orders", json=ORDER)).status_code == 201
+        async with connected(postgres.admin_url, 1) as admin, admin.connect() as connection:
+            await connection.execute(text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false"))
+            kill = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = :name"
+            await connection.execute(text(kill), {"name": name})
+            try:
+                assert_problem(await http.get("/orders"), 503, "unavailable")
+                answer = await commands.post("/orders", json=ORDER)
+                assert answer.json()["type"].rpartition(":")[2] in {"unavailable", "outcome-unknown"}
+                for client in (http, commands):
+                    assert_problem(await client.get("/health/ready"), 503, "unavailable")
+                    assert (await client.get("/health/live")).status_code == 200
+            finally:
+                await connection.execute(text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true"))
+        await wait_until(lambda: _answers(http), "the service answers again")
+        assert (await commands.post("/orders", json=ORDER)).status_code == 201
+
+
+async def _answers(http: httpx.AsyncClient) -> bool:
+    return (await http.get("/health/ready")).is_success

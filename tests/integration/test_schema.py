@@ -1,0 +1,85 @@
+"""The schemas: the services' tables are the migrated ones, and a service refuses to start off head."""
+
+import asyncio
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, MetaData, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from daicho.migrate import migrate
+from query_service import tables as read_model
+from query_service.orders.tables import order_summaries
+from shared.event_log import tables as event_store
+from shared.schema import EVENT_STORE, READ_MODEL, SchemaHistory, SchemaNotAtHead
+from tests.support.apps import command_service, query_service
+from tests.support.databases import Server, connected
+
+
+@pytest.mark.parametrize(
+    ("schema", "metadata", "not_ours"),
+    [
+        (event_store.SCHEMA, event_store.metadata, {"alembic_version", "seals"}),
+        (read_model.SCHEMA, order_summaries.metadata, {"alembic_version"}),
+    ],
+)
+async def test_the_declared_tables_are_the_migrated_ones(
+    engine: AsyncEngine, schema: str, metadata: MetaData, not_ours: set[str]
+) -> None:
+    def differences(connection: Connection) -> list[object]:
+        def ours(name: str | None, kind: str, _: object) -> bool:
+            return name == schema if kind == "schema" else not (kind == "table" and name in not_ours)
+
+        context = MigrationContext.configure(
+            connection,
+            opts={
+                "include_schemas": True,
+                "include_name": ours,
+                # Indexes and constraints belong to the migrations alone.
+                "include_object": lambda _o, _n, kind, _r, _c: kind in {"table", "column"},
+                "compare_type": True,
+                "compare_server_default": False,
+            },
+        )
+        return list(compare_metadata(context, metadata))
+
+    async with engine.connect() as connection:
+        assert await connection.run_sync(differences) == []
+
+
+async def test_migrating_again_changes_nothing(database: str, engine: AsyncEngine) -> None:
+    await migrate(database, database)
+    await EVENT_STORE.require_head(engine)
+    await READ_MODEL.require_head(engine)
+
+
+async def test_concurrent_migrations_take_turns(postgres: Server) -> None:
+    name = "concurrent_migrations"
+    async with connected(postgres.admin_url, 1) as admin, admin.connect() as connection:
+        await connection.execute(text(f"CREATE DATABASE {name}"))
+        try:
+            url = postgres.url(name)
+            await asyncio.gather(*(migrate(url, url) for _ in range(3)))
+            async with connected(url, 1) as engine:
+                await READ_MODEL.require_head(engine)
+        finally:
+            await connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.mark.parametrize("history", [EVENT_STORE, READ_MODEL])
+@pytest.mark.parametrize(
+    "revision", ["UPDATE {0}.alembic_version SET version_num = '0000'", "DROP TABLE {0}.alembic_version"]
+)
+async def test_services_refuse_to_start_off_head(
+    database: str, engine: AsyncEngine, history: SchemaHistory, revision: str
+) -> None:
+    async with engine.connect() as connection:
+        await connection.execute(text(revision.format(history.name)))
+    with pytest.raises(SchemaNotAtHead, match=f"the {history.name} schema is at .*: run `daicho migrate`"):
+        async with query_service(database):
+            pass
+    if history is EVENT_STORE:
+        with pytest.raises(SchemaNotAtHead):
+            async with command_service(database):
+                pass

@@ -1,0 +1,96 @@
+"""Real databases for tests: one server, one migrated template, a clone of it per test."""
+
+import asyncio
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from daicho.embedded_postgres import EmbeddedPostgres
+from daicho.migrate import migrate
+from shared.database import create_engine, database_url
+
+_CONFIGURATION = """
+max_connections = 300
+fsync = off
+synchronous_commit = off
+full_page_writes = off
+jit = off
+unix_socket_permissions = 0700
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A PostgreSQL on which tests may make databases."""
+
+    admin_url: str
+
+    def url(self, database: str) -> str:
+        """Give the URL of one of its databases."""
+        return database_url(self.admin_url).set(database=database).render_as_string(hide_password=False)
+
+
+@contextmanager
+def server() -> Iterator[Server]:
+    """Give the server that DAICHO_DATABASE_URL names, else an embedded one while this lasts."""
+    if given := os.environ.get("DAICHO_DATABASE_URL"):
+        yield Server(given)
+        return
+    folder = Path(tempfile.mkdtemp(prefix="daicho-test-"))
+    postgres = EmbeddedPostgres(folder, _CONFIGURATION)
+    try:
+        postgres.start()
+        yield Server(postgres.url("postgres"))
+    finally:
+        postgres.stop()
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def migrated_template(server: Server) -> Iterator[str]:
+    """Give the name of a database that stands at both heads and to which nobody is connected."""
+    name = f"template_{uuid4().hex}"
+
+    async def make() -> None:
+        await _execute(server, f"CREATE DATABASE {name}")
+        await migrate(server.url(name), server.url(name))
+
+    asyncio.run(make())
+    try:
+        yield name
+    finally:
+        asyncio.run(_execute(server, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@asynccontextmanager
+async def cloned(server: Server, template: str) -> AsyncIterator[str]:
+    """Give the URL of a database of the test's own."""
+    name = f"test_{uuid4().hex}"
+    await _execute(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+    try:
+        yield server.url(name)
+    finally:
+        await _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@asynccontextmanager
+async def connected(url: str, pool_size: int = 5, *, autocommit: bool = True) -> AsyncIterator[AsyncEngine]:
+    """Give an engine and dispose of it."""
+    engine = create_engine(url, application_name="daicho-test", pool_size=pool_size, autocommit=autocommit)
+    try:
+        yield engine
+    finally:
+        await engine.dispose()
+
+
+async def _execute(server: Server, statement: str) -> None:
+    async with connected(server.admin_url, 1) as engine, engine.connect() as connection:
+        await connection.execute(text(statement))

@@ -1,0 +1,79 @@
+"""Services as real processes, on free ports of loopback."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import httpx
+
+from tests.support.waiting import wait_until
+
+
+@dataclass(slots=True)
+class Process:
+    """A service's process; `restart` may follow `kill`."""
+
+    factory: str
+    port: int
+    environment: Mapping[str, str]
+    process: asyncio.subprocess.Process | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def start(self) -> None:
+        """Start it and wait until it is ready."""
+        self.process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "uvicorn", "--factory", self.factory, "--port", str(self.port),
+            "--no-access-log", "--log-level", "warning",
+            env={**os.environ, **self.environment},
+        )  # fmt: skip
+        await wait_until(self._ready, f"{self.factory} is ready", 60.0)
+
+    async def kill(self) -> None:
+        """End it with SIGKILL."""
+        await self._end(signal.SIGKILL)
+
+    async def stop(self) -> None:
+        """End it with SIGTERM."""
+        await self._end(signal.SIGTERM)
+
+    async def _end(self, number: signal.Signals) -> None:
+        if self.process is not None and self.process.returncode is None:
+            self.process.send_signal(number)
+            await self.process.wait()
+
+    async def _ready(self) -> bool:
+        assert self.process is not None
+        assert self.process.returncode is None, f"{self.factory} ended with code {self.process.returncode}"
+        try:
+            async with httpx.AsyncClient() as client:
+                return (await client.get(f"{self.url}/health/ready")).is_success
+        except httpx.TransportError:
+            return False
+
+
+def free_port() -> int:
+    """Give a port of loopback on which nothing listens now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@asynccontextmanager
+async def service(name: str, database: str, **settings: str) -> AsyncIterator[Process]:
+    """Run `command` or `query` as a process on a database while this lasts."""
+    environment = {"DAICHO_DATABASE_URL": database, **settings}
+    process = Process(f"{name}_service.main:create", free_port(), environment)
+    try:
+        await process.start()
+        yield process
+    finally:
+        await process.stop()

@@ -1,0 +1,1 @@
+"""Pure: no I/O, under a second in all."""
