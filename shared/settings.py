@@ -15,7 +15,6 @@ class ServiceSettings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="Address that the services listen on")
     database_pool_size: int = Field(default=5, ge=1, le=200, description="Connections kept to each database")
 
-
     @field_validator("database_url")
     @classmethod
     def _postgresql(cls, url: SecretStr) -> SecretStr:

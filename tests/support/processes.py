@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 
@@ -21,6 +22,7 @@ class Process:
     factory: str
     port: int
     environment: Mapping[str, str]
+    folder: Path | None = None
     process: asyncio.subprocess.Process | None = None
 
     @property
@@ -32,7 +34,7 @@ class Process:
         self.process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "uvicorn", "--factory", self.factory, "--port", str(self.port),
             "--no-access-log", "--log-level", "warning",
-            env={**os.environ, **self.environment},
+            env={**os.environ, **self.environment}, cwd=self.folder,
         )  # fmt: skip
         await wait_until(self._ready, f"{self.factory} is ready", 60.0)
 
@@ -68,10 +70,10 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def service(name: str, database: str, **settings: str) -> AsyncIterator[Process]:
-    """Run `command` or `query` as a process on a database while this lasts."""
+async def service(name: str, database: str, folder: Path | None = None, **settings: str) -> AsyncIterator[Process]:
+    """Run `command` or `query` as a process on a database while this lasts; the code is that of `folder`."""
     environment = {"DAICHO_DATABASE_URL": database, **settings}
-    process = Process(f"{name}_service.main:create", free_port(), environment)
+    process = Process(f"{name}_service.main:create", free_port(), environment, folder)
     try:
         await process.start()
         yield process

@@ -1,0 +1,1 @@
+"""Coupons on the read side."""

@@ -1,0 +1,39 @@
+"""Coupons over HTTP, and as the composition root takes them."""
+
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request, Response
+from pydantic import BaseModel, ConfigDict
+from query_service.coupons.projection import COUPONS_PROJECTION, coupons
+from shared.coupons.events import EVENTS, PROBLEMS, CouponNotFound
+from sqlalchemy import select
+
+from query_service.aggregate import Aggregate
+from query_service.read_your_writes import read_your_writes
+from query_service.reading import fetch_at_position
+
+router = APIRouter(prefix="/coupons", tags=["coupons"], dependencies=[Depends(read_your_writes)])
+
+
+class CouponAnswer(BaseModel):
+    """One coupon."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    coupon_id: UUID
+    percent: int
+    redeemed: bool
+
+
+@router.get("/{coupon_id}", operation_id="getCoupon")
+async def get_coupon(coupon_id: UUID, request: Request, response: Response) -> CouponAnswer:
+    """Give one coupon."""
+    query = select(coupons).where(coupons.c.coupon_id == coupon_id)
+    position, rows = await fetch_at_position(request.app.state.read_engine, query, [COUPONS_PROJECTION.name])
+    if not rows:
+        raise CouponNotFound("There is no coupon with this id.")
+    response.headers["Event-Position"] = str(position)
+    return CouponAnswer.model_validate(rows[0])
+
+
+COUPONS = Aggregate(EVENTS, (COUPONS_PROJECTION,), router, PROBLEMS)

@@ -1,0 +1,1 @@
+"""Coupons as both services know them."""
