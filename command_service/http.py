@@ -4,61 +4,91 @@ import hashlib
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Annotated, Any, cast
+from dataclasses import dataclass
+from typing import Any, Generic
 
-from fastapi import Depends, Header, Request, Response
-from pydantic import BaseModel, Field
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
 
 from command_service.command_handler import CommandContext, CommandHandler, Handled
+from command_service.decider import C, E, S
 from command_service.idempotency import IdempotencyKey
-from shared.event_log.events import Version
-from shared.ids import new_id
-from shared.web.strict_json import loads_object
+from shared.event_log.events import StreamId, Version
+from shared.ids import new_id_text
+from shared.web.correlation import HEADER as CORRELATION_HEADER
+from shared.web.correlation import VISIBLE_ASCII
+from shared.web.strict_json import StrictJsonRoute, loads_object
 
+_VERSION = re.compile(r'"([0-9]{1,9})"')
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
-_VISIBLE_ASCII = r"^[\x21-\x7e]{1,255}$"
+
+_HEADERS = {
+    "Idempotency-Key": (
+        VISIBLE_ASCII.pattern,
+        "1–255 visible ASCII characters. The same key and request again gives the same answer and does nothing, for ever.",
+    ),
+    "If-Match": (_VERSION.pattern, 'The version to act on, as an ETag: `"3"`.'),
+    CORRELATION_HEADER: (VISIBLE_ASCII.pattern, "Ties events to a larger story; made if absent, echoed."),
+    "traceparent": (_TRACEPARENT.pattern, "W3C trace context, kept with the events; ignored if malformed."),
+}
 
 
-class CommandHeaders(BaseModel):
-    """Request headers that every command takes."""
+class CommandRoute(StrictJsonRoute):
+    """A route that takes a command: its documentation names the headers that `commands_of` reads.
 
-    idempotency_key: str | None = Field(
-        default=None,
-        pattern=_VISIBLE_ASCII,
-        description="1–255 visible ASCII characters. The same key with the same request again gives the same "
-        "answer and does nothing, for ever; with another request it is refused.",
-    )
-    if_match: str | None = Field(
-        default=None, pattern=r'^"[0-9]{1,9}"$', description='The version to act on, as an ETag: `"3"`.'
-    )
-    x_correlation_id: str | None = Field(
-        default=None, pattern=_VISIBLE_ASCII, description="Ties events to a larger story; made if absent, echoed."
-    )
-    traceparent: str | None = Field(default=None, description="W3C trace context, kept with the events.")
+    They are read by hand: FastAPI's header parameters cost a tenth of a command's time.
+    """
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **settings: Any) -> None:
+        parameters = [
+            {
+                "name": name,
+                "in": "header",
+                "description": description,
+                "schema": {"type": "string", "pattern": f"^{pattern}$"},
+            }
+            for name, (pattern, description) in _HEADERS.items()
+        ]
+        super().__init__(path, endpoint, **{**settings, "openapi_extra": {"parameters": parameters}})
 
 
-async def command_context(request: Request, headers: Annotated[CommandHeaders, Header()]) -> CommandContext:
-    """Build a command's context from its request; a malformed `traceparent` is ignored, as W3C asks."""
-    key, trace = headers.idempotency_key, headers.traceparent
+@dataclass(frozen=True, slots=True)
+class Commands(Generic[C, S, E]):
+    """An aggregate's command handler together with the context of the request at hand."""
+
+    handler: CommandHandler[C, S, E]
+    context: CommandContext
+
+    async def handle(self, stream: StreamId, command: C, *, creates: bool = False) -> Handled[S]:
+        """See `CommandHandler.handle`."""
+        return await self.handler.handle(stream, command, self.context, creates=creates)
+
+
+def commands_of(aggregate_type: str) -> Callable[[Request], Awaitable[Commands[Any, Any, Any]]]:
+    """Make the dependency that gives an aggregate's `Commands`."""
+
+    async def commands(request: Request) -> Commands[Any, Any, Any]:
+        return Commands(request.app.state.command_handlers[aggregate_type], await command_context(request))
+
+    return commands
+
+
+async def command_context(request: Request) -> CommandContext:
+    """Build a command's context from its request.
+
+    Raises `RequestValidationError` for a header that is not valid.
+    """
+    key = _header(request, "Idempotency-Key", VISIBLE_ASCII)
+    version = _header(request, "If-Match", _VERSION)
+    _header(request, CORRELATION_HEADER, VISIBLE_ASCII)
+    trace = request.headers.get("traceparent")
     return CommandContext(
-        command_id=str(new_id()),
+        command_id=new_id_text(),
         correlation_id=request.state.correlation_id,
         traceparent=trace if trace and _TRACEPARENT.fullmatch(trace) else None,
         idempotency_key=IdempotencyKey("", key, await _fingerprint(request)) if key else None,
-        expected_version=Version(int(headers.if_match[1:-1])) if headers.if_match else None,
+        expected_version=Version(int(version[1:-1])) if version else None,
     )
-
-
-Context = Annotated[CommandContext, Depends(command_context)]
-
-
-def handler_of(aggregate_type: str) -> Callable[[Request], Awaitable[CommandHandler[Any, Any, Any]]]:
-    """Make the dependency that gives an aggregate's command handler."""
-
-    async def handler(request: Request) -> CommandHandler[Any, Any, Any]:
-        return cast("CommandHandler[Any, Any, Any]", request.app.state.command_handlers[aggregate_type])
-
-    return handler
 
 
 def command_response(
@@ -72,6 +102,16 @@ def command_response(
     if handled.replayed:
         headers["Idempotency-Replayed"] = "true"
     return Response(content, status, headers, media_type="application/json")
+
+
+def _header(request: Request, name: str, pattern: re.Pattern[str]) -> str | None:
+    values = request.headers.getlist(name)
+    if not values:
+        return None
+    if len(values) == 1 and pattern.fullmatch(values[0]):
+        return values[0]
+    message = f"must be given once and match {pattern.pattern}"
+    raise RequestValidationError([{"type": "header", "loc": ("header", name.lower()), "msg": message, "input": None}])
 
 
 async def _fingerprint(request: Request) -> str:

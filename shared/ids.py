@@ -3,12 +3,18 @@
 import hashlib
 from uuid import UUID
 
+import uuid_utils
 from uuid_utils.compat import uuid7
 
 
 def new_id() -> UUID:
     """Make a UUIDv7: unique, and in order of time."""
     return uuid7()
+
+
+def new_id_text() -> str:
+    """Make a UUIDv7 as text."""
+    return str(uuid_utils.uuid7())
 
 
 def derived_id(*parts: str) -> UUID:

@@ -8,11 +8,9 @@ from command_service.decider import Decider
 from command_service.orders.commands import CancelOrder, ConfirmOrder, OrderCommand, PlaceOrder, ShipOrder
 from command_service.orders.errors import InvalidTransition, OrderAlreadyExists, OrderNotFound
 from shared.orders.events import (
-    Address,
     OrderCancelled,
     OrderConfirmed,
     OrderEvent,
-    OrderItem,
     OrderPlaced,
     OrderShipped,
 )
@@ -75,13 +73,5 @@ def _require(state: OrderState, done: str, *allowed: OrderStatus) -> None:
 
 
 def _placed(command: PlaceOrder) -> OrderPlaced:
-    address = command.shipping_address
-    return OrderPlaced(
-        customer_name=command.customer_name,
-        items=tuple(
-            OrderItem(product_name=item.product_name, quantity=item.quantity, unit_price=item.unit_price)
-            for item in command.items
-        ),
-        total_amount=command.total_amount,
-        shipping_address=Address(**address.model_dump()) if address else None,
-    )
+    """Take the event's fields, nested ones included, from the command's of the same names."""
+    return OrderPlaced.model_validate(command, from_attributes=True)

@@ -5,7 +5,7 @@ import re
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared.ids import new_id
+from shared.ids import new_id_text
 
 HEADER = "X-Correlation-ID"
 VISIBLE_ASCII = re.compile(r"[\x21-\x7e]{1,255}")
@@ -27,7 +27,7 @@ class CorrelationMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        correlation_id = _given(scope) or str(new_id())
+        correlation_id = _given(scope) or new_id_text()
         scope.setdefault("state", {})["correlation_id"] = correlation_id
 
         async def send_with_id(message: Message) -> None:

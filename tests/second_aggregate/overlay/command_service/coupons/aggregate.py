@@ -8,28 +8,26 @@ from fastapi import APIRouter, Depends, Response
 from shared.coupons.events import AGGREGATE_TYPE, EVENTS, PROBLEMS, CouponEvent
 
 from command_service.aggregate import Aggregate
-from command_service.command_handler import CommandHandler
-from command_service.http import Context, command_response, handler_of
+from command_service.http import CommandRoute, Commands, command_response, commands_of
 from shared.event_log.events import StreamId
 from shared.web.problems import Problem
-from shared.web.strict_json import StrictJsonRoute
 
-router = APIRouter(prefix="/coupons", tags=["coupons"], route_class=StrictJsonRoute)
+router = APIRouter(prefix="/coupons", tags=["coupons"], route_class=CommandRoute)
 
-Coupons = Annotated[CommandHandler[CouponCommand, CouponState, CouponEvent], Depends(handler_of(AGGREGATE_TYPE))]
+Coupons = Annotated[Commands[CouponCommand, CouponState, CouponEvent], Depends(commands_of(AGGREGATE_TYPE))]
 
 
 @router.put("/{coupon_id}", operation_id="issueCoupon")
-async def issue_coupon(coupon_id: UUID, command: IssueCoupon, context: Context, coupons: Coupons) -> Response:
+async def issue_coupon(coupon_id: UUID, command: IssueCoupon, coupons: Coupons) -> Response:
     """Give a coupon out."""
-    handled = await coupons.handle(StreamId(AGGREGATE_TYPE, coupon_id), command, context)
+    handled = await coupons.handle(StreamId(AGGREGATE_TYPE, coupon_id), command)
     return command_response(handled, {"coupon_id": str(coupon_id)})
 
 
 @router.post("/{coupon_id}/redeem", operation_id="redeemCoupon")
-async def redeem_coupon(coupon_id: UUID, context: Context, coupons: Coupons) -> Response:
+async def redeem_coupon(coupon_id: UUID, coupons: Coupons) -> Response:
     """Use a coupon."""
-    handled = await coupons.handle(StreamId(AGGREGATE_TYPE, coupon_id), RedeemCoupon(), context)
+    handled = await coupons.handle(StreamId(AGGREGATE_TYPE, coupon_id), RedeemCoupon())
     return command_response(handled, {"coupon_id": str(coupon_id)})
 
 
