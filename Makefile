@@ -7,7 +7,7 @@ DEV := $(VENV)/.dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help up migrate check fix test bench requirements clean
+.PHONY: help up migrate check fix test load bench requirements clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ fix: $(DEV) ## mend what lint and format can mend
 
 test: $(DEV) ## the whole test suite, against a real PostgreSQL
 	$(BIN)/python -m pytest
+
+load: $(DEV) ## 64 concurrent clients, 5,000 commands each, then the log and read models checked
+	$(BIN)/python -m pytest tests/end_to_end/test_load.py --commands 5000
 
 bench: $(DEV) ## the benchmarks
 	$(BIN)/python -m benchmarks

@@ -19,12 +19,15 @@ def parse_price(value: object) -> Decimal:
 
     Raises `ValueError`; the result has exactly two decimals.
     """
+    price = None
     if isinstance(value, str):
         price = Decimal(value) if _AMOUNT.fullmatch(value) else None
-    else:
-        price = Decimal(value) if isinstance(value, int | Decimal) and not isinstance(value, bool) else None
-    if price is not None and CENT <= price <= MAX_AMOUNT and (rounded := price.quantize(CENT)) == price:
-        return rounded
+    elif isinstance(value, int | Decimal) and not isinstance(value, bool):
+        price = Decimal(value)
+    if price is not None and price.is_finite() and CENT <= price <= MAX_AMOUNT:
+        rounded = price.quantize(CENT)
+        if rounded == price:
+            return rounded
     raise ValueError(f'must be an amount from "{CENT}" to "{MAX_AMOUNT}" with at most 2 decimals')
 
 

@@ -1,0 +1,58 @@
+"""Waiting for a position: woken when it is reached, told when it is not, bounded (I9, I10)."""
+
+import asyncio
+
+import pytest
+
+from query_service.projected_position import ProjectedPosition, ReadModelBehind
+from shared.errors import Overloaded
+from shared.event_log.events import Position
+
+
+async def waiting(projected: ProjectedPosition, *positions: int) -> "list[asyncio.Task[None]]":
+    tasks = [asyncio.create_task(projected.wait_for(Position(position), 30)) for position in positions]
+    await asyncio.sleep(0)
+    return tasks
+
+
+async def test_a_position_already_reached_is_not_waited_for() -> None:
+    projected = ProjectedPosition(max_waiting=0)
+    projected.advance(Position(5))
+    await projected.wait_for(Position(5), 0)
+
+
+async def test_those_whose_position_is_reached_are_woken_and_no_others() -> None:
+    projected = ProjectedPosition(max_waiting=10)
+    tasks = await waiting(projected, 3, 1, 2, 5)
+    projected.advance(Position(3))
+    await asyncio.gather(*tasks[:3])
+    assert not tasks[3].done()
+    projected.advance(Position(9))
+    await tasks[3]
+
+
+async def test_it_never_moves_back() -> None:
+    projected = ProjectedPosition(max_waiting=1)
+    projected.advance(Position(5))
+    projected.advance(Position(3))
+    assert projected.value == 5
+
+
+async def test_a_position_that_does_not_come_is_told() -> None:
+    projected = ProjectedPosition(max_waiting=1)
+    projected.advance(Position(2))
+    with pytest.raises(ReadModelBehind) as behind:
+        await projected.wait_for(Position(3), 0)
+    assert behind.value.members() == {"position": 2, "min_position": 3}
+
+
+async def test_too_many_who_wait_are_refused_but_those_who_left_do_not_count() -> None:
+    projected = ProjectedPosition(max_waiting=2)
+    first, _ = await waiting(projected, 1, 2)
+    with pytest.raises(Overloaded):
+        await projected.wait_for(Position(1), 30)
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    (third,) = await waiting(projected, 1)
+    projected.advance(Position(1))
+    await third

@@ -1,0 +1,54 @@
+"""Ids, back-off, cursors."""
+
+from itertools import islice
+from uuid import RFC_4122, UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from query_service.cursor import InvalidCursor, decode_cursor, encode_cursor
+from shared.backoff import backoff
+from shared.ids import derived_id, new_id, new_id_text
+
+
+def test_a_derived_id_is_stable_for_ever() -> None:
+    assert derived_id("a", "b") == UUID("16275ef0-f5d0-8b9d-99e0-a53277549fda")
+    assert (derived_id("a").version, derived_id("a").variant) == (8, RFC_4122)
+
+
+@given(
+    st.lists(st.text(st.characters(codec="utf-8")), max_size=3),
+    st.lists(st.text(st.characters(codec="utf-8")), max_size=3),
+)
+def test_other_parts_make_another_id(one: list[str], other: list[str]) -> None:
+    assert (derived_id(*one) == derived_id(*other)) == (one == other)
+
+
+def test_new_ids_are_version_7_and_in_order() -> None:
+    ids = [new_id() for _ in range(100)]
+    assert {one.version for one in ids} == {UUID(new_id_text()).version} == {7}
+    assert len(set(ids)) == 100
+    assert [one.int >> 80 for one in ids] == sorted(one.int >> 80 for one in ids)
+
+
+def test_delays_double_up_to_their_limit() -> None:
+    delays = list(islice(backoff(first=1.0, limit=10.0), 8))
+    for delay, full in zip(delays, [1, 2, 4, 8, 10, 10, 10, 10], strict=True):
+        assert full / 2 <= delay <= full
+
+
+@given(st.text(), st.lists(st.text(), max_size=3))
+def test_a_cursor_comes_back(query: str, keys: list[str]) -> None:
+    assert decode_cursor(query, encode_cursor(query, keys)) == keys
+
+
+@given(st.text())
+def test_any_other_text_is_no_cursor(text: str) -> None:
+    with pytest.raises(InvalidCursor):
+        decode_cursor("q", text)
+
+
+def test_a_cursor_of_another_query_is_refused() -> None:
+    with pytest.raises(InvalidCursor):
+        decode_cursor("other", encode_cursor("q", ["1"]))
