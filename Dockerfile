@@ -1,0 +1,24 @@
+# One image for both services and the operator's commands.
+FROM python:3.13-slim-bookworm AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+RUN python -m venv /opt/daicho
+WORKDIR /src
+COPY requirements/runtime.txt requirements/runtime.txt
+RUN /opt/daicho/bin/python -m pip install --require-hashes --requirement requirements/runtime.txt
+COPY pyproject.toml README.md LICENSE ./
+COPY shared shared
+COPY command_service command_service
+COPY query_service query_service
+COPY daicho daicho
+COPY migrations migrations
+RUN /opt/daicho/bin/python -m pip install --no-deps --no-build-isolation .
+
+FROM python:3.13-slim-bookworm
+RUN useradd --system --uid 10001 --no-create-home daicho
+COPY --from=build /opt/daicho /opt/daicho
+ENV PATH=/opt/daicho/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PORT=8001
+WORKDIR /tmp
+USER daicho
+HEALTHCHECK --interval=10s --timeout=6s --start-period=20s \
+    CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen(f'http://127.0.0.1:{os.environ[\"PORT\"]}/health/ready', timeout=5)"]
+CMD ["python", "-m", "uvicorn", "--factory", "command_service.main:create", "--host", "0.0.0.0", "--port", "8001", "--no-access-log", "--timeout-graceful-shutdown", "10"]
