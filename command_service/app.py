@@ -30,6 +30,7 @@ def create_app(settings: CommandSettings, aggregates: Sequence[Aggregate] = AGGR
         settings.database_url.get_secret_value(),
         application_name="daicho-command",
         pool_size=settings.database_pool_size,
+        statement_timeout=settings.command_deadline,
     )
     store = PostgresEventStore(engine)
     limits = Limits(

@@ -61,6 +61,7 @@ class PostgresEventStore(PostgresEventLog):
             if sqlstate(error).startswith(_RESOURCES_EXHAUSTED):
                 raise DatabaseUnavailable("the database has run out of a resource") from error
             if is_connection_failure(error):
+                await connection.invalidate()
                 raise OutcomeUnknown from error
             raise AppendRefused(f"the database refused the append ({sqlstate(error)})") from error
         finally:

@@ -19,7 +19,8 @@ _UNAVAILABLE = ("08", "53", "57P")
 """SQLSTATE prefixes: connection lost, resources exhausted, shut down or starting up."""
 
 _CONNECT_TIMEOUT = 5.0
-_COMMAND_TIMEOUT = 30.0
+_STATEMENT_TIMEOUT = 30.0
+_POOL_TIMEOUT = 5.0
 
 
 def database_url(url: str) -> URL:
@@ -34,9 +35,14 @@ def database_url(url: str) -> URL:
 
 
 def create_engine(
-    url: str, *, application_name: str, pool_size: int, pool_timeout: float = 5.0, autocommit: bool = True
+    url: str,
+    *,
+    application_name: str,
+    pool_size: int,
+    autocommit: bool = True,
+    statement_timeout: float = _STATEMENT_TIMEOUT,
 ) -> AsyncEngine:
-    """Make an engine; it connects at first use.
+    """Make an engine; it connects at first use. `statement_timeout` is in seconds.
 
     With `autocommit` each statement is a transaction of its own at READ COMMITTED, with no round trips
     for BEGIN and ROLLBACK.
@@ -46,11 +52,11 @@ def create_engine(
         pool_size=pool_size,
         max_overflow=0,
         hide_parameters=True,
-        pool_timeout=pool_timeout,
+        pool_timeout=_POOL_TIMEOUT,
         isolation_level="AUTOCOMMIT" if autocommit else "READ COMMITTED",
         connect_args={
             "timeout": _CONNECT_TIMEOUT,
-            "command_timeout": _COMMAND_TIMEOUT,
+            "command_timeout": statement_timeout,
             "server_settings": {"application_name": application_name, "jit": "off"},
         },
     )

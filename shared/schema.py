@@ -1,6 +1,7 @@
 """The two schema histories, and the check that a database stands at their heads."""
 
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -39,7 +40,7 @@ class SchemaHistory:
 
     def heads(self) -> set[str]:
         """Give the revisions that this release needs."""
-        return set(ScriptDirectory.from_config(self.config()).get_heads())
+        return _heads(self)
 
     def current(self, connection: Connection) -> set[str]:
         """Give the revisions that the database is at."""
@@ -53,6 +54,11 @@ class SchemaHistory:
                 found = await connection.run_sync(self.current)
         if found != (wanted := self.heads()):
             raise SchemaNotAtHead(self.name, found, wanted)
+
+
+@cache
+def _heads(history: SchemaHistory) -> set[str]:
+    return set(ScriptDirectory.from_config(history.config()).get_heads())
 
 
 EVENT_STORE = SchemaHistory("event_store")

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Self
 
 from shared.backoff import backoff
@@ -13,6 +13,10 @@ _logger = logging.getLogger(__name__)
 
 class TaskDied(DaichoError):
     """A background task ended with an error and has not yet been seen well again."""
+
+
+_STEADY_SECONDS = 30.0
+"""A task that lived this long is restarted at once."""
 
 
 class Supervisor:
@@ -45,8 +49,9 @@ class Supervisor:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _keep_running(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
-        delays = backoff(first=0.2, limit=10.0)
+        delays = _delays()
         while True:
+            started = asyncio.get_running_loop().time()
             try:
                 await run()
                 failure = "returned unexpectedly"
@@ -54,6 +59,12 @@ class Supervisor:
             except Exception as error:
                 failure = type(error).__name__
                 _logger.exception("%s died", name)
+            if asyncio.get_running_loop().time() - started > _STEADY_SECONDS:
+                delays = _delays()
             self._failures[name] = failure
             await asyncio.sleep(next(delays))
             del self._failures[name]
+
+
+def _delays() -> Iterator[float]:
+    return backoff(first=0.2, limit=10.0)

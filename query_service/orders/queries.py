@@ -65,7 +65,7 @@ class OrderQueries:
             self._engine, query, ["order_summaries", "order_details", "order_items"]
         )
         if not rows:
-            raise OrderNotFound
+            raise OrderNotFound(position)
         return position, rows[0]
 
     async def totals(self) -> tuple[Position, Sequence[AnyRow]]:

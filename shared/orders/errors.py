@@ -6,6 +6,7 @@ DaichoError
 """
 
 from shared.errors import DaichoError
+from shared.event_log.events import Position
 
 
 class OrderError(DaichoError):
@@ -15,5 +16,10 @@ class OrderError(DaichoError):
 class OrderNotFound(OrderError):
     """No order has this id."""
 
-    def __init__(self) -> None:
+    def __init__(self, position: Position | None = None) -> None:
+        self.position = position
         super().__init__("There is no order with this id.")
+
+    def members(self) -> dict[str, object]:
+        """Give the position up to which a read model knows of none."""
+        return {} if self.position is None else {"position": self.position}

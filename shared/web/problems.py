@@ -63,7 +63,7 @@ def problem_response(
     members: Mapping[str, object] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """Build the answer; a 503 tells when to try again."""
+    """Build the answer; a 503 tells when to try again, and a `position` is that of the read model asked."""
     content = {
         "type": f"urn:daicho:problem:{problem.slug}",
         "title": problem.title,
@@ -72,6 +72,8 @@ def problem_response(
         "instance": quote(request.url.path),
         **(members or {}),
     }
+    if (position := content.get("position")) is not None:
+        headers = {**(headers or {}), "Event-Position": str(position)}
     response = Response(json.dumps(content), problem.status, headers, media_type="application/problem+json")
     if problem.status == UNAVAILABLE.status:
         response.headers["Retry-After"] = _RETRY_AFTER

@@ -3,6 +3,7 @@
 import statistics
 import time
 
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from command_service.postgres_store import PostgresEventStore
@@ -17,6 +18,11 @@ ALLOWED = 4.0
 
 async def test_append_stays_as_fast_on_a_fresh_log_that_grows(database: str) -> None:
     async with connected(database, 1) as engine:
+        # What autovacuum does to a log of a few events: from here on, the planner takes it to be tiny.
+        await _append(engine)
+        async with engine.connect() as connection:
+            for table in ("events", "seals"):
+                await connection.execute(text(f"VACUUM ANALYZE event_store.{table}"))
         costs = [await _append(engine) for _ in range(EVENTS // BATCH)]
     window = len(costs) // 10
     first, last = statistics.median(costs[5 : 5 + window]), statistics.median(costs[-window:])

@@ -210,7 +210,9 @@ async def test_read_your_writes_holds_under_load(database: str) -> None:
 
 
 async def test_an_order_that_does_not_exist_is_not_found(http: httpx.AsyncClient) -> None:
-    assert_problem(await http.get(f"/orders/{uuid4()}"), 404, "order-not-found")
+    answer = await http.get(f"/orders/{uuid4()}")
+    assert assert_problem(answer, 404, "order-not-found")["position"] == 0
+    assert answer.headers["Event-Position"] == "0"
 
 
 @pytest.mark.parametrize(
