@@ -17,9 +17,7 @@ from command_service.settings import CommandSettings
 from shared.database import create_engine
 from shared.schema import EVENT_STORE
 from shared.supervision import Supervisor
-from shared.web.correlation import CorrelationMiddleware
-from shared.web.health import health_router
-from shared.web.problems import install_problems
+from shared.web.service import create_service
 
 AGGREGATES: Sequence[Aggregate] = (ORDERS,)
 
@@ -33,12 +31,7 @@ def create_app(settings: CommandSettings, aggregates: Sequence[Aggregate] = AGGR
         statement_timeout=settings.command_deadline,
     )
     store = PostgresEventStore(engine)
-    limits = Limits(
-        queue_commits=settings.queue_commits,
-        batch_commits=settings.batch_commits,
-        deadline=settings.command_deadline,
-    )
-    group_commit = GroupCommit(store, limits, time.monotonic)
+    group_commit = GroupCommit(store, _limits(settings), time.monotonic)
     supervisor = Supervisor()
 
     @asynccontextmanager
@@ -52,13 +45,12 @@ def create_app(settings: CommandSettings, aggregates: Sequence[Aggregate] = AGGR
         finally:
             await engine.dispose()
 
-    app = FastAPI(
-        title="Daicho command service",
-        summary="Commands in, events appended",
-        version="1",
+    app = create_service(
+        "Daicho command service",
         lifespan=lifespan,
-        docs_url=None,
-        redoc_url=None,
+        routers=[aggregate.router for aggregate in aggregates],
+        problems=[problems.PROBLEMS, *(aggregate.problems for aggregate in aggregates)],
+        checks={"schema": lambda: EVENT_STORE.require_head(engine), "background tasks": supervisor.check},
     )
     app.state.max_body_bytes = settings.max_body_bytes
     app.state.command_handlers = {
@@ -67,11 +59,12 @@ def create_app(settings: CommandSettings, aggregates: Sequence[Aggregate] = AGGR
         )
         for aggregate in aggregates
     }
-    app.add_middleware(CorrelationMiddleware)
-    install_problems(app, [problems.PROBLEMS, *(aggregate.problems for aggregate in aggregates)])
-    for aggregate in aggregates:
-        app.include_router(aggregate.router)
-    app.include_router(
-        health_router({"schema": lambda: EVENT_STORE.require_head(engine), "background tasks": supervisor.check})
-    )
     return app
+
+
+def _limits(settings: CommandSettings) -> Limits:
+    return Limits(
+        queue_commits=settings.queue_commits,
+        batch_commits=settings.batch_commits,
+        deadline=settings.command_deadline,
+    )

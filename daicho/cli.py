@@ -37,8 +37,7 @@ def migrate() -> None:
     if settings.database_url is None:
         _fail(DatabaseUrlMissing("migrate"))
     url = settings.database_url.get_secret_value()
-    read_url = settings.read_database_url.get_secret_value() if settings.read_database_url else url
-    _run(run_migrations(url, read_url))
+    _run(run_migrations(url, settings.read_url or url))
     typer.echo("both schemas are at head")
 
 

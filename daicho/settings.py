@@ -19,3 +19,8 @@ class OperatorSettings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="Address that the services listen on")
     command_port: int = Field(default=8001, ge=1, le=65535, description="Port of the command service")
     query_port: int = Field(default=8002, ge=1, le=65535, description="Port of the query service")
+
+    @property
+    def read_url(self) -> str | None:
+        """The read model's URL, if it is not in the event log's database."""
+        return self.read_database_url.get_secret_value() if self.read_database_url else None

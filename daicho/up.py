@@ -60,7 +60,7 @@ async def _databases(settings: OperatorSettings) -> AsyncIterator[_Databases]:
     """Give migrated databases: the server that the settings name, or the embedded one while this lasts."""
     if settings.database_url is not None:
         url = settings.database_url.get_secret_value()
-        await migrate(url, settings.read_database_url.get_secret_value() if settings.read_database_url else url)
+        await migrate(url, settings.read_url or url)
         yield _Databases({}, {})
         return
     with locked(settings.data_dir):
@@ -68,7 +68,7 @@ async def _databases(settings: OperatorSettings) -> AsyncIterator[_Databases]:
         typer.echo(f"starting PostgreSQL in {settings.data_dir} …")
         try:
             await asyncio.to_thread(postgres.start)
-            await _prepare(postgres)
+            await _prepare(postgres, settings.read_url)
             async with Supervisor() as supervisor:
                 supervisor.start("PostgreSQL", partial(_watch, postgres))
                 yield _Databases(
@@ -79,8 +79,11 @@ async def _databases(settings: OperatorSettings) -> AsyncIterator[_Databases]:
             await asyncio.to_thread(postgres.stop)
 
 
-async def _prepare(postgres: EmbeddedPostgres) -> None:
-    """Make the database if there is none, migrate it, and let the services' roles in."""
+async def _prepare(postgres: EmbeddedPostgres, read_url: str | None) -> None:
+    """Make the database if there is none, migrate it, and let the services' roles in.
+
+    The read model is there too, unless `read_url` says otherwise.
+    """
     engine = create_engine(postgres.url("postgres"), application_name="daicho-up", pool_size=1)
     try:
         async with engine.connect() as connection:
@@ -88,7 +91,7 @@ async def _prepare(postgres: EmbeddedPostgres) -> None:
             if not await connection.scalar(query, {"name": _DATABASE}):
                 await connection.execute(text(f"CREATE DATABASE {_DATABASE}"))
             url = postgres.url(_DATABASE)
-            await migrate(url, url)
+            await migrate(url, read_url or url)
             for role in ("daicho_command", "daicho_query"):
                 await connection.execute(text(f"ALTER ROLE {role} LOGIN"))
     finally:

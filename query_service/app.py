@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import NamedTuple
 
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -20,77 +21,75 @@ from shared.event_log.reader import PostgresEventLog
 from shared.event_log.registry import EventRegistry
 from shared.schema import EVENT_STORE, READ_MODEL
 from shared.supervision import Supervisor
-from shared.web.correlation import CorrelationMiddleware
-from shared.web.health import health_router
-from shared.web.problems import install_problems
+from shared.web.service import create_service
 
 AGGREGATES: Sequence[Aggregate] = (ORDERS,)
 
 
+class _Engines(NamedTuple):
+    """One pool for each purpose, so that none of them can starve another."""
+
+    log: AsyncEngine
+    read: AsyncEngine
+    project: AsyncEngine
+    listen: AsyncEngine
+
+
 def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREGATES) -> FastAPI:
     """Build the service; it connects when its lifespan starts, and refuses to start off schema head."""
-    log_engine = _engine(settings.log_url, "daicho-query-log", settings.database_pool_size)
-    read_engine = _engine(settings.read_url, "daicho-query", settings.database_pool_size)
-    project_engine = _engine(settings.read_url, "daicho-project", 1, autocommit=False)
-    listen_engine = _engine(settings.listen_url, "daicho-listen", 1)
-
-    log = PostgresEventLog(log_engine)
+    engines = _engines(settings)
+    log = PostgresEventLog(engines.log)
     projections = [projection for aggregate in aggregates for projection in aggregate.projections]
     projected = ProjectedPosition(settings.max_waiting_reads)
     projector = Projector(
         log,
         EventRegistry.union(aggregate.events for aggregate in aggregates),
         projections,
-        project_engine,
+        engines.project,
         projected,
         batch_size=settings.projection_batch,
         poll_interval=settings.poll_interval,
     )
-    listener = EventListener(listen_engine, projector.wake)
+    listener = EventListener(engines.listen, projector.wake)
     supervisor = Supervisor()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            for engine in (log_engine, read_engine, project_engine, listen_engine):
+            for engine in engines:
                 stack.push_async_callback(engine.dispose)
-            await EVENT_STORE.require_head(log_engine)
-            await READ_MODEL.require_head(read_engine)
-            async with project_engine.begin() as connection:
+            await EVENT_STORE.require_head(engines.log)
+            await READ_MODEL.require_head(engines.read)
+            async with engines.project.begin() as connection:
                 await checkpoints.register(connection, projections)
             await stack.enter_async_context(supervisor)
             supervisor.start("projector", projector.run)
             supervisor.start("listener", listener.run)
             yield
 
-    app = FastAPI(
-        title="Daicho query service",
-        summary="Queries of the read models",
-        version="1",
+    app = create_service(
+        "Daicho query service",
         lifespan=lifespan,
-        docs_url=None,
-        redoc_url=None,
+        routers=[*(aggregate.router for aggregate in aggregates), projections_router],
+        problems=[problems.PROBLEMS, *(aggregate.problems for aggregate in aggregates)],
+        checks={
+            "event store schema": lambda: EVENT_STORE.require_head(engines.log),
+            "read model schema": lambda: READ_MODEL.require_head(engines.read),
+            "background tasks": supervisor.check,
+            "projector": projector.check,
+        },
     )
-    app.state.read_engine = read_engine
+    app.state.read_engine = engines.read
     app.state.projected = projected
-    app.state.projections = ProjectionStatuses(log, read_engine, projections, projector)
-    app.add_middleware(CorrelationMiddleware)
-    install_problems(app, [problems.PROBLEMS, *(aggregate.problems for aggregate in aggregates)])
-    for aggregate in aggregates:
-        app.include_router(aggregate.router)
-    app.include_router(projections_router)
-    app.include_router(
-        health_router(
-            {
-                "event store schema": lambda: EVENT_STORE.require_head(log_engine),
-                "read model schema": lambda: READ_MODEL.require_head(read_engine),
-                "background tasks": supervisor.check,
-                "projector": projector.check,
-            }
-        )
-    )
+    app.state.projections = ProjectionStatuses(log, engines.read, projections, projector)
     return app
 
 
-def _engine(url: str, name: str, pool_size: int, *, autocommit: bool = True) -> AsyncEngine:
-    return create_engine(url, application_name=name, pool_size=pool_size, autocommit=autocommit)
+def _engines(settings: QuerySettings) -> _Engines:
+    size = settings.database_pool_size
+    return _Engines(
+        log=create_engine(settings.log_url, application_name="daicho-query-log", pool_size=size),
+        read=create_engine(settings.read_url, application_name="daicho-query", pool_size=size),
+        project=create_engine(settings.read_url, application_name="daicho-project", pool_size=1, autocommit=False),
+        listen=create_engine(settings.listen_url, application_name="daicho-listen", pool_size=1),
+    )

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -16,7 +17,7 @@ from command_service.postgres_store import PostgresEventStore
 from shared.orders.events import OrderCancelled, OrderConfirmed, OrderShipped
 from tests.integration.test_command_api import assert_problem
 from tests.support.apps import ORDER, command_service, query_service
-from tests.support.databases import Server, connected
+from tests.support.databases import Server, cloned, connected
 from tests.support.orders import START, commit, placed
 from tests.support.waiting import wait_until
 
@@ -281,6 +282,17 @@ async def test_projections_tell_their_lag(http: httpx.AsyncClient, store: Postgr
             "name": one["name"], "version": 1, "state": "live", "position": head, "head": head, "lag_events": 0,
             "lag_seconds": 0.0, "parked": 0, "rebuild": None,
         }  # fmt: skip
+
+
+async def test_the_read_model_may_live_in_another_database(
+    postgres: Server, template: str, database: str, store: PostgresEventStore
+) -> None:
+    async with cloned(postgres, template) as other, query_service(database, read_database_url=SecretStr(other)) as http:
+        head = await ten_orders(store)
+        assert (await get(http, "/statistics", head)).json()["total_count"] == 10
+        async with connected(other, 1) as engine, engine.connect() as connection:
+            assert await connection.scalar(text("SELECT count(*) FROM read_model.order_summaries")) == 10
+            assert await connection.scalar(text("SELECT count(*) FROM event_store.events")) == 0
 
 
 async def test_a_service_without_its_database_answers_503(postgres: Server, database: str) -> None:
