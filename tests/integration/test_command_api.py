@@ -403,3 +403,12 @@ async def test_it_is_alive_and_ready(http: httpx.AsyncClient) -> None:
 async def test_every_answer_has_a_correlation_id(http: httpx.AsyncClient) -> None:
     ids = [(await http.get(path)).headers["X-Correlation-ID"] for path in ("/health/live", "/nothing")]
     assert len(set(ids)) == 2
+
+
+async def test_the_openapi_document_names_the_headers_and_limits(http: httpx.AsyncClient) -> None:
+    document = (await http.get("/openapi.json")).json()
+    place_order = document["paths"]["/orders"]["post"]
+    names = [parameter["name"] for parameter in place_order["parameters"]]
+    assert names == ["Idempotency-Key", "If-Match", "X-Correlation-ID", "traceparent"]
+    name = document["components"]["schemas"]["PlaceOrder"]["properties"]["customer_name"]
+    assert (name["minLength"], name["maxLength"]) == (1, 200)

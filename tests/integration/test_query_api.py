@@ -319,3 +319,10 @@ async def test_a_service_without_its_database_answers_503(postgres: Server, data
 
 async def _answers(http: httpx.AsyncClient) -> bool:
     return (await http.get("/health/ready")).is_success
+
+
+async def test_the_openapi_document_names_the_position_headers(http: httpx.AsyncClient) -> None:
+    document = (await http.get("/openapi.json")).json()
+    for path in ("/orders", "/orders/{order_id}", "/statistics"):
+        names = [parameter["name"] for parameter in document["paths"][path]["get"]["parameters"]]
+        assert {"event-position", "prefer", "min_position"} <= set(names)
