@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
+import psutil
+
 from daicho.errors import DataDirInUse, EmbeddedPostgresFailed
 
 with warnings.catch_warnings():
@@ -89,7 +91,10 @@ class EmbeddedPostgres:
         if not (self._pgdata / "postmaster.pid").exists():
             return False
         process = self._postmaster().process
-        return process is not None and process.is_running() and process.name() == "postgres"
+        try:
+            return process is not None and process.name() == "postgres" and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
 
     def url(self, database: str, user: str = "postgres") -> str:
         """Give the URL of a database on this server."""
