@@ -105,7 +105,7 @@ class CommandHandler(Generic[C, S, E]):
                 return earlier
             raise
         if not events:
-            return before
+            return await self._find_earlier(context) or before
         match await self._append(self._commit(before, events, context)):
             case Appended(version, _, position):
                 return self._after(before, events, version, position)

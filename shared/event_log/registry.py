@@ -58,7 +58,7 @@ class EventRegistry:
                 return event_class.model_validate_json(recorded.data)
             return event_class.model_validate_json(json.dumps(self._upcast(recorded, event_class.schema_version)))
         except ValidationError as error:
-            raise InvalidEventData(event_type, version, recorded.event_id, str(error)) from error
+            raise InvalidEventData(event_type, version, recorded.event_id, _reasons(error)) from error
 
     def _upcast(self, recorded: RecordedEvent, target: int) -> dict[str, Any]:
         data: dict[str, Any] = json.loads(recorded.data)
@@ -70,3 +70,8 @@ class EventRegistry:
                 )
             data = upcaster(data)
         return data
+
+
+def _reasons(error: ValidationError) -> str:
+    """Say what does not fit, without the data itself."""
+    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_input=False))

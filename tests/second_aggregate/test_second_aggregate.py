@@ -87,6 +87,8 @@ async def test_both_aggregates_work_side_by_side(product: Path, database: str, e
         spent = await commands.post(f"{coupon}/redeem")
         assert (spent.status_code, spent.json()["type"]) == (409, "urn:daicho:problem:coupon-spent")
         assert (await commands.post(f"/coupons/{uuid4()}/redeem")).status_code == 404
+        once_more = await commands.put(coupon, json={"percent": 10}, headers={"Idempotency-Key": "k"})
+        assert (once_more.text, once_more.headers["Idempotency-Replayed"]) == (issued.text, "true")
         position = {"Event-Position": "3"}
         read = await queries.get(coupon, headers=position)
         assert (read.json()["percent"], read.json()["redeemed"]) == (10, True)
