@@ -1,23 +1,20 @@
 """The order commands over HTTP."""
 
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from command_service.command_handler import Handled
-from command_service.http import CommandRoute, Commands, command_response, commands_of
+from command_service.http import CommandRoute, command_response, handle_command
 from command_service.orders.commands import CancelOrder, ConfirmOrder, OrderCommand, PlaceOrder, ShipOrder
 from command_service.orders.decider import OrderState
 from shared.event_log.events import StreamId
 from shared.ids import new_id
-from shared.orders.events import AGGREGATE_TYPE, OrderEvent
+from shared.orders.events import AGGREGATE_TYPE
 from shared.orders.values import OrderStatus
 
 router = APIRouter(prefix="/orders", tags=["orders"], route_class=CommandRoute)
-
-Orders = Annotated[Commands[OrderCommand, OrderState, OrderEvent], Depends(commands_of(AGGREGATE_TYPE))]
 
 
 class OrderAnswer(BaseModel):
@@ -30,25 +27,25 @@ class OrderAnswer(BaseModel):
 
 
 @router.post("", status_code=201, response_model=OrderAnswer, operation_id="placeOrder", summary="Place an order")
-async def place_order(command: PlaceOrder, orders: Orders) -> Response:
+async def place_order(command: PlaceOrder, request: Request) -> Response:
     """Place an order: it is then pending."""
-    stream = StreamId(AGGREGATE_TYPE, command.order_id or new_id())
-    placed = await orders.handle(stream, command, creates=True)
+    order_id = command.order_id or new_id()
+    placed = await _handle(request, order_id, command, creates=True)
     return _answer(placed, 201, f"/orders/{placed.stream.aggregate_id}")
 
 
 @router.post(
     "/{order_id}/confirm", response_model=OrderAnswer, operation_id="confirmOrder", summary="Confirm a pending order"
 )
-async def confirm_order(order_id: UUID, orders: Orders, command: ConfirmOrder | None = None) -> Response:
+async def confirm_order(order_id: UUID, request: Request, command: ConfirmOrder | None = None) -> Response:
     """Accept the order."""
-    return _answer(await orders.handle(StreamId(AGGREGATE_TYPE, order_id), command or ConfirmOrder()))
+    return _answer(await _handle(request, order_id, command or ConfirmOrder()))
 
 
 @router.post("/{order_id}/ship", response_model=OrderAnswer, operation_id="shipOrder", summary="Ship a confirmed order")
-async def ship_order(order_id: UUID, orders: Orders, command: ShipOrder | None = None) -> Response:
+async def ship_order(order_id: UUID, request: Request, command: ShipOrder | None = None) -> Response:
     """Send the order out."""
-    return _answer(await orders.handle(StreamId(AGGREGATE_TYPE, order_id), command or ShipOrder()))
+    return _answer(await _handle(request, order_id, command or ShipOrder()))
 
 
 @router.post(
@@ -57,9 +54,15 @@ async def ship_order(order_id: UUID, orders: Orders, command: ShipOrder | None =
     operation_id="cancelOrder",
     summary="Cancel an order that has not been shipped",
 )
-async def cancel_order(order_id: UUID, command: CancelOrder, orders: Orders) -> Response:
+async def cancel_order(order_id: UUID, command: CancelOrder, request: Request) -> Response:
     """Give the order up."""
-    return _answer(await orders.handle(StreamId(AGGREGATE_TYPE, order_id), command))
+    return _answer(await _handle(request, order_id, command))
+
+
+async def _handle(
+    request: Request, order_id: UUID, command: OrderCommand, *, creates: bool = False
+) -> Handled[OrderState]:
+    return await handle_command(request, StreamId(AGGREGATE_TYPE, order_id), command, creates=creates)
 
 
 def _answer(handled: Handled[OrderState], status: int = 200, location: str | None = None) -> Response:
