@@ -5,6 +5,7 @@ DaichoError
   x DatabaseUrlMissing
   x DataDirInUse
   x EmbeddedPostgresFailed
+  x MigrationFailed
   x PortInUse
   x ServiceFailed
 """
@@ -37,6 +38,13 @@ class EmbeddedPostgresFailed(OperatorError):
 
     def __init__(self, log: Path) -> None:
         super().__init__(f"the embedded PostgreSQL does not start; its log is {log}")
+
+
+class MigrationFailed(OperatorError):
+    """PostgreSQL refused a migration; the schema is as it was."""
+
+    def __init__(self, history: str, reason: object) -> None:
+        super().__init__(f"the migration of the {history} schema failed, nothing was changed: {reason}")
 
 
 class PortInUse(OperatorError):

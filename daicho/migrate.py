@@ -1,8 +1,11 @@
 """Brings the schemas to their heads."""
 
+import asyncpg
 from alembic import command
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
+from daicho.errors import MigrationFailed
 from shared.database import create_engine, translate_errors
 from shared.schema import EVENT_STORE, READ_MODEL, SchemaHistory
 
@@ -13,7 +16,7 @@ _LOCK = 7234081526115
 async def migrate(database_url: str, read_database_url: str) -> None:
     """Upgrade the event store, then the read model, each in one transaction.
 
-    Raises `DatabaseUnavailable`.
+    Raises `DatabaseUnavailable` and `MigrationFailed`.
     """
     await _upgrade(EVENT_STORE, database_url)
     await _upgrade(READ_MODEL, read_database_url)
@@ -26,6 +29,8 @@ async def _upgrade(history: SchemaHistory, url: str) -> None:
             async with engine.begin() as connection:
                 await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
                 await connection.run_sync(_run_alembic, history)
+    except (DBAPIError, asyncpg.PostgresError) as error:
+        raise MigrationFailed(history.name, getattr(error, "orig", error)) from error
     finally:
         await engine.dispose()
 

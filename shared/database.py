@@ -73,7 +73,7 @@ def is_connection_failure(error: BaseException) -> bool:
     # An error without a statement comes from connecting.
     if isinstance(error, DBAPIError) and (error.connection_invalidated or error.statement is None):
         return True
-    if isinstance(error, OSError | asyncpg.PostgresError | asyncpg.InterfaceError | PoolTimeoutError):
+    if isinstance(error, OSError | asyncpg.InterfaceError | PoolTimeoutError):
         return True
     return sqlstate(error).startswith(_UNAVAILABLE)
 

@@ -1,19 +1,22 @@
 """The schemas: the services' tables are the migrated ones, and a service refuses to start off head."""
 
 import asyncio
+import os
+from uuid import uuid4
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, MetaData, text
+from sqlalchemy import Connection, MetaData, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from daicho.errors import MigrationFailed
 from daicho.migrate import migrate
 from query_service import tables as read_model
 from query_service.orders.tables import order_summaries
 from shared.event_log import tables as event_store
 from shared.schema import EVENT_STORE, READ_MODEL, SchemaHistory, SchemaNotAtHead
-from tests.support.apps import command_service, query_service
+from tests.support.apps import ORDER, command_service, query_service
 from tests.support.databases import Server, connected
 
 
@@ -83,3 +86,27 @@ async def test_services_refuse_to_start_off_head(
         with pytest.raises(SchemaNotAtHead):
             async with command_service(database):
                 pass
+
+
+@pytest.mark.skipif("DAICHO_DATABASE_URL" in os.environ, reason="needs a server that lets a new role in")
+async def test_an_owner_without_superuser_rights_can_migrate_and_run(postgres: Server) -> None:
+    """The roles exist on the test server, so its administrator grants the one that will own the read model."""
+    name = f"owner_{uuid4().hex}"
+    async with connected(postgres.admin_url, 1) as admin, admin.connect() as connection:
+        await connection.execute(text(f"CREATE ROLE {name} CREATEROLE LOGIN"))
+        await connection.execute(text(f"CREATE DATABASE {name} OWNER {name}"))
+        url = make_url(postgres.url(name)).set(username=name).render_as_string(hide_password=False)
+        try:
+            with pytest.raises(
+                MigrationFailed, match=r"the read_model schema failed, nothing was changed: .*daicho_query"
+            ):
+                await migrate(url, url)
+            await connection.execute(text(f"GRANT daicho_query TO {name}"))
+            await migrate(url, url)
+            async with query_service(url) as queries, command_service(url) as commands:
+                position = (await commands.post("/orders", json=ORDER)).headers["Event-Position"]
+                answer = await queries.get("/statistics", headers={"Event-Position": position, "Prefer": "wait=30"})
+                assert answer.json()["total_count"] == 1
+        finally:
+            await connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+            await connection.execute(text(f"DROP ROLE {name}"))

@@ -7,7 +7,7 @@ BEGIN
     EXCEPTION WHEN duplicate_object OR unique_violation THEN
         RAISE DEBUG 'role daicho_query exists';
     END;
-    IF NOT pg_has_role(current_user, 'daicho_query', 'MEMBER') THEN
+    IF NOT pg_has_role(current_user, 'daicho_query', 'SET') THEN
         EXECUTE format('GRANT daicho_query TO %I', current_user);
     END IF;
 END
