@@ -1,0 +1,66 @@
+"""I9: a read that names a position never shows a state older than it; waiting is bounded (I10)."""
+
+import asyncio
+import time
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from command_service.postgres_store import PostgresEventStore
+from tests.support.apps import ORDER, command_service, query_service
+from tests.support.http import PATIENT, assert_problem, get
+from tests.support.orders import commit, placed
+
+
+async def test_a_read_waits_for_its_position(http: httpx.AsyncClient, store: PostgresEventStore) -> None:
+    """I9."""
+    order_id = uuid4()
+    waiting = asyncio.create_task(get(http, f"/orders/{order_id}", 1))
+    by_parameter = asyncio.create_task(http.get(f"/orders/{order_id}", params={"min_position": 1}, headers=PATIENT))
+    await asyncio.sleep(0)
+    await store.append([commit(order_id, 0, placed())])
+    for answer in (await waiting, await by_parameter):
+        assert answer.status_code == 200
+        assert int(answer.headers["Event-Position"]) >= 1
+
+
+async def test_a_read_of_a_position_that_does_not_come_is_told_so(http: httpx.AsyncClient) -> None:
+    started = time.monotonic()
+    answer = await http.get("/orders", headers={"Event-Position": "7", "Prefer": "respond-async, wait=1"})
+    problem = assert_problem(answer, 503, "read-model-behind")
+    assert (problem["position"], problem["min_position"]) == (0, 7)
+    assert time.monotonic() - started >= 0.9
+
+
+async def test_reads_that_wait_are_bounded(database: str) -> None:
+    """I10."""
+    async with query_service(database, max_waiting_reads=3) as http:
+        wait = {"Event-Position": "1", "Prefer": "wait=1"}
+        answers = await asyncio.gather(*(http.get("/orders", headers=wait) for _ in range(8)))
+        slugs = sorted(answer.json()["type"].rpartition(":")[2] for answer in answers)
+    assert slugs == ["overloaded"] * 5 + ["read-model-behind"] * 3
+
+
+async def test_read_your_writes_holds_under_load(database: str) -> None:
+    """I9: what a command's answer says is in every later read that names its position."""
+    async with command_service(database) as commands, query_service(database) as http:
+
+        async def client() -> None:
+            for _ in range(5):
+                answer = await commands.post("/orders", json=ORDER)
+                order_id = answer.json()["order_id"]
+                for verb in ("confirm", "ship"):
+                    answer = await commands.post(f"/orders/{order_id}/{verb}")
+                    position = int(answer.headers["Event-Position"])
+                    read = await get(http, f"/orders/{order_id}", position)
+                    assert read.json()["version"] >= answer.json()["version"]
+                    assert int(read.headers["Event-Position"]) >= position
+
+        await asyncio.gather(*(client() for _ in range(10)))
+
+
+@pytest.mark.parametrize("position", ["-1", "x", "1.5", "9" * 30, ""])
+async def test_a_bad_event_position_is_refused(http: httpx.AsyncClient, position: str) -> None:
+    answer = await http.get("/orders", headers={"Event-Position": position})
+    assert assert_problem(answer, 422, "validation-failed")["errors"][0]["pointer"] == "event-position"

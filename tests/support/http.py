@@ -1,0 +1,40 @@
+"""Requests of the command service, and what every problem must have."""
+
+from typing import Any
+
+import httpx
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from tests.support.apps import ORDER
+
+JSON = {"Content-Type": "application/json"}
+
+
+async def place(http: httpx.AsyncClient, **headers: str) -> httpx.Response:
+    return await http.post("/orders", json=ORDER, headers=headers)
+
+
+async def events(engine: AsyncEngine) -> list[Any]:
+    async with engine.connect() as connection:
+        return list(await connection.execute(text("SELECT * FROM event_store.events ORDER BY position")))
+
+
+def assert_problem(answer: httpx.Response, status: int, slug: str) -> dict[str, Any]:
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem: dict[str, Any] = answer.json()
+    assert (answer.status_code, problem["status"], problem["type"]) == (status, status, f"urn:daicho:problem:{slug}")
+    assert problem["title"]
+    assert problem["detail"]
+    assert problem["instance"]
+    assert "X-Correlation-ID" in answer.headers
+    if status == 503:
+        assert int(answer.headers["Retry-After"]) >= 1
+    return problem
+
+
+PATIENT = {"Prefer": "wait=30"}
+
+
+async def get(http: httpx.AsyncClient, path: str, position: int, **parameters: Any) -> httpx.Response:
+    return await http.get(path, params=parameters, headers={"Event-Position": str(position), **PATIENT})
