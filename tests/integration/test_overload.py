@@ -1,0 +1,64 @@
+"""I10 and I1: a full queue refuses at once; an outcome that is not known is not guessed."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from tests.support.apps import command_service
+from tests.support.databases import connected
+from tests.support.http import assert_problem, events, place
+from tests.support.waiting import wait_until
+
+
+@asynccontextmanager
+async def appends_held(database: str) -> AsyncIterator[None]:
+    """Keep the lock that every append takes."""
+    async with connected(database, 1, autocommit=False) as engine, engine.begin() as connection:
+        await connection.execute(text("SELECT pg_advisory_xact_lock(7234081526114)"))
+        yield
+
+
+async def test_a_full_queue_answers_overloaded_at_once(database: str, engine: AsyncEngine) -> None:
+    async with command_service(database, queue_commits=3) as commands:
+        async with appends_held(database):
+            first = asyncio.create_task(place(commands))
+            await wait_until(lambda: _append_waits(engine), "an append waits for the lock")
+            tasks = [asyncio.create_task(place(commands)) for _ in range(10)]
+            refused = await _finished(tasks, 7)
+            for answer in refused:
+                assert_problem(answer, 503, "overloaded")
+        answers = await asyncio.gather(first, *tasks)
+    assert sorted(answer.status_code for answer in answers) == [201] * 4 + [503] * 7
+    assert len(await events(engine)) == 4
+
+
+async def test_an_outcome_not_known_in_time_is_told_and_the_key_gives_the_truth(
+    database: str, engine: AsyncEngine
+) -> None:
+    key = {"Idempotency-Key": "k"}
+    async with command_service(database, command_deadline=0.5) as commands:
+        async with appends_held(database):
+            assert_problem(await place(commands, **key), 503, "outcome-unknown")
+        again = await place(commands, **key)
+        assert again.status_code == 201
+        assert (await place(commands, **key)).text == again.text
+    assert len(await events(engine)) == 1
+
+
+async def _finished(tasks: "list[asyncio.Task[httpx.Response]]", count: int) -> list[httpx.Response]:
+    done: list[httpx.Response] = []
+    for task in asyncio.as_completed(tasks):
+        done.append(await task)
+        if len(done) == count:
+            break
+    return done
+
+
+async def _append_waits(engine: AsyncEngine) -> bool:
+    query = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    async with engine.connect() as connection:
+        return bool(await connection.scalar(text(query)))
