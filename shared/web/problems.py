@@ -20,6 +20,9 @@ from shared.errors import (
 
 _logger = logging.getLogger(__name__)
 
+_MAX_ERRORS = 100
+"""Most errors told of one request, which may have as many as its body has room for."""
+
 _RETRY_AFTER = "1"
 """Seconds, on every 503."""
 
@@ -111,7 +114,7 @@ def find_problem(problems: Problems, error: type[DaichoError]) -> Problem | None
 
 async def _validation_failed(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    errors = [{"pointer": _pointer(one), "message": _message(one)} for one in error.errors()]
+    errors = [{"pointer": _pointer(one), "message": _message(one)} for one in error.errors()[:_MAX_ERRORS]]
     return problem_response(request, VALIDATION_FAILED, "The request is not valid.", {"errors": errors})
 
 

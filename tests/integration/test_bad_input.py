@@ -194,3 +194,10 @@ async def test_a_bad_header_is_refused(commands: httpx.AsyncClient, engine: Asyn
     problem = assert_problem(answer, 422, "validation-failed")
     assert problem["errors"][0]["pointer"] == name.lower()
     assert await events(engine) == []
+
+
+async def test_of_many_errors_the_first_are_told(commands: httpx.AsyncClient) -> None:
+    """I10."""
+    body = changed(**{f"unknown_{number}": 1 for number in range(20_000)})
+    problem = assert_problem(await commands.post("/orders", content=body, headers=JSON), 422, "validation-failed")
+    assert len(problem["errors"]) == 100
