@@ -82,12 +82,12 @@ class CommandHandler(Generic[C, S, E]):
     ) -> Handled[S]:
         """Decide the command on the stream's state and append what it leads to.
 
-        With `creates` the stream is first taken not to exist, without looking. Raises what `decide` raises,
+        With `creates`, and no expected version, the stream is first taken not to exist, without looking. Raises what `decide` raises,
         `VersionMismatch`, `ConcurrencyConflict`, `IdempotencyKeyReused`, and what the append raises. A command
         that raised changed nothing, but for `OutcomeUnknown`.
         """
         before = Handled(stream, self._decider.initial_state, Version(0), Position(0))
-        if not creates:
+        if not creates or context.expected_version is not None:
             before = await self._load(before)
         for _ in range(MAX_ATTEMPTS):
             handled = await self._attempt(command, before, context)

@@ -59,7 +59,7 @@ class GroupCommit:
         `OutcomeUnknown` (no answer before the deadline) or `AppendRefused` (this commit's data).
         A caller that is cancelled before its commit is sent takes it back.
         """
-        size = sum(len(event.data) + len(event.metadata) for event in commit.events)
+        size = sum(_bytes(event.data) + _bytes(event.metadata) for event in commit.events)
         full = len(self._queue) >= self._limits.queue_commits or self._queued_bytes + size > self._limits.queue_bytes
         if self._closed or full:
             raise Overloaded("The service is stopping." if self._closed else "Too many commands are waiting.")
@@ -159,3 +159,7 @@ def _fail(batch: Sequence[_Waiting] | deque[_Waiting], error: DaichoError) -> No
     for waiting in batch:
         if not waiting.outcome.done():
             waiting.outcome.set_exception(error)
+
+
+def _bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())

@@ -37,8 +37,11 @@ def decode_cursor(query: str, cursor: str) -> list[str]:
     checksum, content = raw[:_CHECKSUM_BYTES], raw[_CHECKSUM_BYTES:]
     if checksum != _checksum(content):
         raise InvalidCursor
-    version, name, *keys = json.loads(content)
-    if version != _VERSION or name != query:
+    try:
+        version, name, *keys = json.loads(content)
+    except (ValueError, TypeError) as error:
+        raise InvalidCursor from error
+    if version != _VERSION or name != query or not all(isinstance(key, str) for key in keys):
         raise InvalidCursor
     return list(keys)
 

@@ -1,17 +1,18 @@
 """The queries of the order read models; each is one statement."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, FromClause, Select, Text, cast, func, literal, select, tuple_
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy import ColumnElement, FromClause, Numeric, Select, Text, cast, func, literal, select, tuple_
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from query_service.cursor import InvalidCursor, decode_cursor, encode_cursor
-from query_service.orders.parameters import OrderFilters, Sort
+from query_service.orders.parameters import Amount, OrderFilters, Sort, Timestamp
 from query_service.orders.tables import order_details, order_items, order_summaries, order_totals
 from query_service.reading import fetch_at_position
 from shared.database import AnyRow
@@ -20,6 +21,12 @@ from shared.orders.errors import OrderNotFound
 
 Page = tuple[Position, Sequence[AnyRow], str | None]
 """Position, rows, next cursor."""
+
+
+_CURSOR_KEYS: Mapping[str, TypeAdapter[Any]] = {
+    "placed_at": TypeAdapter(tuple[Timestamp, UUID]),
+    "total_amount": TypeAdapter(tuple[Amount, UUID]),
+}
 
 
 class OrderQueries:
@@ -83,18 +90,24 @@ def _conditions(filters: OrderFilters) -> "list[ColumnElement[bool]]":
         "q": None if filters.q is None else row.customer_name.startswith(filters.q, autoescape=True),
         "placed_from": None if filters.placed_from is None else row.placed_at >= filters.placed_from,
         "placed_to": None if filters.placed_to is None else row.placed_at < filters.placed_to,
-        "min_total": None if filters.min_total is None else row.total_amount >= filters.min_total,
-        "max_total": None if filters.max_total is None else row.total_amount <= filters.max_total,
+        "min_total": None if filters.min_total is None else row.total_amount >= _amount(filters.min_total),
+        "max_total": None if filters.max_total is None else row.total_amount <= _amount(filters.max_total),
     }
     return [condition for condition in wanted.values() if condition is not None]
 
 
+def _amount(bound: Decimal) -> ColumnElement[Decimal]:
+    """Bind a bound as it is, not as the column's numeric(10,2), which overflows."""
+    return literal(bound, Numeric())
+
+
 def _cursor_keys(sort: Sort, cursor: str) -> tuple[datetime | Decimal, UUID]:
+    keys: TypeAdapter[Any] = _CURSOR_KEYS[sort.removeprefix("-")]
     try:
-        key, order_id = decode_cursor(sort, cursor)
-        return (datetime.fromisoformat(key) if sort.endswith("placed_at") else Decimal(key)), UUID(order_id)
-    except (ValueError, InvalidOperation) as error:
+        value, order_id = keys.validate_python(decode_cursor(sort, cursor))
+    except ValidationError as error:
         raise InvalidCursor from error
+    return value, order_id
 
 
 def _items() -> "ColumnElement[Any]":

@@ -62,6 +62,8 @@ class EventRegistry:
 
     def _upcast(self, recorded: RecordedEvent, target: int) -> dict[str, Any]:
         data: dict[str, Any] = json.loads(recorded.data)
+        if not isinstance(data, dict):
+            raise InvalidEventData(recorded.event_type, recorded.schema_version, recorded.event_id, "not an object")
         for version in range(recorded.schema_version, target):
             upcaster = self.upcasters.get((recorded.event_type, version))
             if upcaster is None:

@@ -51,6 +51,8 @@ def _refuse_lone_surrogates(value: dict[str, Any]) -> None:
         json.dumps(value, ensure_ascii=False, default=str).encode()
     except UnicodeEncodeError as error:
         raise json.JSONDecodeError("a lone surrogate is not a character", "", 0) from error
+    except RecursionError as error:
+        raise json.JSONDecodeError("nested too deeply", "", 0) from error
 
 
 def _integer(literal: str) -> int:

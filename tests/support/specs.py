@@ -35,7 +35,7 @@ class DeciderSpec(Generic[C, S, E]):
     def then(self, *events: E) -> None:
         assert tuple(self._decide()) == events
 
-    def then_refused(self, error: type[DaichoError], **data: object) -> None:
+    def then_raises(self, error: type[DaichoError], **data: object) -> None:
         with pytest.raises(error) as refused:
             self._decide()
         for name, value in data.items():

@@ -1,58 +1,28 @@
-"""The command handler over the store in memory: retries, conditions, idempotency (I6, I7)."""
+"""The command handler over the store in memory: retries and conditions; what is refused changes nothing (I6)."""
 
-from collections.abc import Awaitable, Callable
+import json
+from collections.abc import Sequence
 from dataclasses import replace
-from uuid import UUID, uuid4
 
 import pytest
 
-from command_service.command_handler import MAX_ATTEMPTS, CommandContext, CommandHandler
-from command_service.errors import ConcurrencyConflict, IdempotencyKeyReused, VersionMismatch
-from command_service.event_store import Commit, Conflict, Outcome
-from command_service.idempotency import IdempotencyKey
-from command_service.memory_store import InMemoryEventStore
-from command_service.orders.commands import ConfirmOrder, OrderCommand, PlaceOrder, ShipOrder
-from command_service.orders.decider import DECIDER, OrderState
-from command_service.orders.errors import InvalidTransition, OrderAlreadyExists, OrderNotFound
-from shared.event_log.events import StreamId, Version
-from shared.orders.events import EVENTS, OrderEvent
-from tests.support.events import WHEN
-
-Handler = CommandHandler[OrderCommand, OrderState, OrderEvent]
-
-PLACE = PlaceOrder.model_validate(
-    {"customer_name": "Aiko", "items": [{"product_name": "Tea", "quantity": 1, "unit_price": "1.00"}]}
+from command_service.command_handler import MAX_ATTEMPTS, CommandHandler
+from command_service.errors import (
+    AppendRefused,
+    ConcurrencyConflict,
+    OutcomeUnknown,
+    VersionMismatch,
 )
-
-
-@pytest.fixture
-def store() -> InMemoryEventStore:
-    return InMemoryEventStore(lambda: WHEN)
-
-
-@pytest.fixture
-def handler(store: InMemoryEventStore) -> Handler:
-    return a_handler(store)
-
-
-def a_handler(store: InMemoryEventStore, append: Callable[[Commit], Awaitable[Outcome]] | None = None) -> Handler:
-    async def append_one(commit: Commit) -> Outcome:
-        return (await store.append([commit]))[0]
-
-    return CommandHandler(DECIDER, EVENTS, store, append or append_one, lambda: WHEN)
-
-
-def a_context(key: str | None = None, fingerprint: str = "f", expected: int | None = None) -> CommandContext:
-    return CommandContext(
-        command_id=str(uuid4()),
-        correlation_id="c",
-        idempotency_key=IdempotencyKey("", key, fingerprint) if key else None,
-        expected_version=None if expected is None else Version(expected),
-    )
-
-
-def an_order() -> StreamId:
-    return StreamId("order", uuid4())
+from command_service.event_store import Commit, Conflict, Outcome
+from command_service.memory_store import InMemoryEventStore
+from command_service.orders.commands import CancelOrder, ConfirmOrder, ShipOrder
+from command_service.orders.decider import DECIDER
+from command_service.orders.errors import InvalidTransition, OrderAlreadyExists, OrderNotFound
+from shared.errors import DaichoError, DatabaseUnavailable
+from shared.event_log.events import Position, RecordedEvent, StreamId, Version
+from shared.orders.events import EVENTS
+from tests.support.events import WHEN
+from tests.unit.handlers import PLACE, Handler, a_context, a_handler, an_idle_handler, an_order
 
 
 async def test_commands_move_an_order_along(handler: Handler) -> None:
@@ -90,6 +60,42 @@ async def test_after_a_conflict_it_decides_again_on_what_is_new(handler: Handler
         await slow.handle(order, ConfirmOrder(), a_context())
     assert refused.value.status == "confirmed"
     assert await store.head() == 2
+
+
+async def test_after_a_conflict_a_command_still_allowed_goes_behind_what_is_new(
+    handler: Handler, store: InMemoryEventStore
+) -> None:
+    order, expected = an_order(), []
+    await handler.handle(order, PLACE, a_context(), creates=True)
+
+    async def append_after_another_confirmed(commit: Commit) -> Outcome:
+        expected.append(commit.expected_version)
+        if len(expected) == 1:
+            await handler.handle(order, ConfirmOrder(), a_context())
+        return (await store.append([commit]))[0]
+
+    slow = a_handler(store, append_after_another_confirmed)
+    cancelled = await slow.handle(order, CancelOrder(reason="late"), a_context())
+    assert (cancelled.state.status, cancelled.version, cancelled.position) == ("cancelled", 3, 3)
+    assert expected == [1, 2]
+
+
+async def test_each_retry_reads_only_what_it_does_not_know(store: InMemoryEventStore) -> None:
+    order, read = an_order(), []
+    await a_handler(store).handle(order, PLACE, a_context(), creates=True)
+
+    class Watched(InMemoryEventStore):
+        async def read_stream(self, stream: StreamId, after_version: Version = Version(0)) -> Sequence[RecordedEvent]:
+            read.append(after_version)
+            return await store.read_stream(stream, after_version)
+
+    async def always_late(_: Commit) -> Outcome:
+        return Conflict(Version(1))
+
+    handler: Handler = CommandHandler(DECIDER, EVENTS, Watched(lambda: WHEN), always_late, lambda: WHEN)
+    with pytest.raises(ConcurrencyConflict):
+        await handler.handle(order, ConfirmOrder(), a_context())
+    assert read == [0] + [1] * MAX_ATTEMPTS
 
 
 async def test_retries_are_bounded(store: InMemoryEventStore, handler: Handler) -> None:
@@ -130,54 +136,56 @@ async def test_an_expected_version_comes_before_the_rules_but_not_before_existen
         await handler.handle(order, ShipOrder(), a_context(expected=3))
 
 
-async def test_a_key_replays_its_result_even_after_more_has_happened(
-    handler: Handler, store: InMemoryEventStore
-) -> None:
-    order, context = an_order(), a_context("k")
-    placed = await handler.handle(order, PLACE, context, creates=True)
-    await handler.handle(order, ConfirmOrder(), a_context())
-    again = await handler.handle(order, PLACE, a_context("k"), creates=True)
-    assert again == replace(placed, replayed=True)
-    assert await store.head() == 2
-
-
-async def test_a_key_replays_the_first_order_though_the_service_made_another_id(handler: Handler) -> None:
-    placed = await handler.handle(an_order(), PLACE, a_context("k"), creates=True)
-    again = await handler.handle(an_order(), PLACE, a_context("k"), creates=True)
-    assert (again.stream, again.replayed) == (placed.stream, True)
-
-
-async def test_a_result_found_for_this_very_request_is_no_replay(store: InMemoryEventStore) -> None:
-    """The append was sent twice, after a lost answer."""
-    context = a_context("k")
-
-    async def append_twice(commit: Commit) -> Outcome:
-        await store.append([commit])
-        return (await store.append([commit]))[0]
-
-    for one in (context, a_context()):
-        handled = await a_handler(store, append_twice).handle(an_order(), PLACE, one, creates=True)
-        assert (handled.replayed, handled.version) == (False, 1)
-
-
-@pytest.mark.parametrize("order_id", [UUID(int=1), UUID(int=2)])
-async def test_a_key_of_another_request_is_refused(handler: Handler, store: InMemoryEventStore, order_id: UUID) -> None:
-    await handler.handle(StreamId("order", UUID(int=1)), PLACE, a_context("k"), creates=True)
-    with pytest.raises(IdempotencyKeyReused):
-        await handler.handle(StreamId("order", order_id), PLACE, a_context("k", "other"), creates=True)
-    assert await store.head() == 1
-
-
-async def test_a_key_of_another_principal_is_another_key(handler: Handler, store: InMemoryEventStore) -> None:
-    for principal in ("one", "two"):
-        context = replace(a_context(), idempotency_key=IdempotencyKey(principal, "k", "f"))
-        assert not (await handler.handle(an_order(), PLACE, context, creates=True)).replayed
-    assert await store.head() == 2
-
-
-async def test_a_replay_is_found_though_the_rules_now_refuse(handler: Handler) -> None:
+async def test_the_version_that_the_order_has_is_as_good_as_none(handler: Handler) -> None:
     order = an_order()
     await handler.handle(order, PLACE, a_context(), creates=True)
-    first = await handler.handle(order, ConfirmOrder(), a_context("k", expected=1))
-    again = await handler.handle(order, ConfirmOrder(), a_context("k", expected=1))
-    assert again == replace(first, replayed=True)
+    confirmed = await handler.handle(order, ConfirmOrder(), a_context(expected=1))
+    assert confirmed.version == 2
+
+
+@pytest.mark.parametrize("expected", [1, 2])
+async def test_placing_with_an_expected_version_tells_the_version_that_the_order_has(
+    handler: Handler, expected: int
+) -> None:
+    order = an_order()
+    await handler.handle(order, PLACE, a_context(), creates=True)
+    with pytest.raises((VersionMismatch, OrderAlreadyExists)) as refused:
+        await handler.handle(order, PLACE, a_context(expected=expected), creates=True)
+    assert refused.value.members() in ({}, {"version": 1})
+
+
+async def test_events_tell_who_caused_them_and_when(handler: Handler, store: InMemoryEventStore) -> None:
+    context = replace(a_context("k"), actor="aiko", traceparent="00-1-2-03")
+    await handler.handle(an_order(), PLACE, context, creates=True)
+    await handler.handle(an_order(), PLACE, a_context(), creates=True)
+    first, second = await store.read_all(Position(0), 10)
+    assert json.loads(first.metadata) == {
+        "correlation_id": "c",
+        "causation_id": context.command_id,
+        "actor": "aiko",
+        "traceparent": "00-1-2-03",
+        "idempotency_fingerprint": "f",
+    }
+    assert json.loads(second.metadata).keys() == {"correlation_id", "causation_id"}
+    assert (first.event_type, first.schema_version, first.occurred_at) == ("OrderPlaced", 2, WHEN)
+
+
+async def test_a_command_that_leads_to_nothing_is_answered_with_what_there_is(store: InMemoryEventStore) -> None:
+    order = an_order()
+    await a_handler(store).handle(order, PLACE, a_context(), creates=True)
+    handled = await an_idle_handler(store).handle(order, ConfirmOrder(), a_context("k"))
+    assert (handled.state.status, handled.version, handled.position, handled.replayed) == ("pending", 1, 1, False)
+
+
+@pytest.mark.parametrize("error", [OutcomeUnknown(), AppendRefused("no"), DatabaseUnavailable("away")])
+async def test_what_the_append_raises_is_not_tried_again(store: InMemoryEventStore, error: DaichoError) -> None:
+    attempts = 0
+
+    async def fail(_: Commit) -> Outcome:
+        nonlocal attempts
+        attempts += 1
+        raise error
+
+    with pytest.raises(type(error)):
+        await a_handler(store, fail).handle(an_order(), PLACE, a_context("k"), creates=True)
+    assert attempts == 1

@@ -2,18 +2,26 @@
 
 import json
 from decimal import Decimal
+from typing import Any, ClassVar
 from uuid import UUID
 
 import pytest
 
 from shared.errors import EventSchemaError, InvalidEventData, UnknownEventType, UnknownSchemaVersion
 from shared.event_log.events import DomainEvent, EventId, Position, RecordedEvent, StreamId, Version
-from shared.event_log.registry import EventRegistry
+from shared.event_log.registry import EventRegistry, Upcaster
 from shared.orders.events import EVENTS, OrderCancelled, OrderConfirmed, OrderItem, OrderPlaced, OrderShipped
 from tests.support.events import WHEN
 
 ITEM = {"product_name": "Tea", "quantity": 2, "unit_price": "1.50"}
-PLACED_1 = {"customer_name": "Aiko", "items": [ITEM], "total_amount": "3.00"}
+ADDRESS: dict[str, Any] = {
+    "recipient": "Aiko",
+    "line1": "1-2-3",
+    "city": "Tokyo",
+    "postal_code": "104",
+    "country": "JP",
+}
+PLACED_1: dict[str, Any] = {"customer_name": "Aiko", "items": [ITEM], "total_amount": "3.00"}
 
 
 def recorded(event_type: str, schema_version: int, data: object) -> RecordedEvent:
@@ -40,18 +48,27 @@ def test_version_1_of_order_placed_reads_as_version_2_without_an_address() -> No
     )
 
 
-@pytest.mark.parametrize(
-    "event",
-    [
-        EVENTS.decode(recorded("OrderPlaced", 1, PLACED_1)),
-        OrderConfirmed(),
-        OrderShipped(carrier=None, tracking_number="1"),
-        OrderCancelled(reason="late"),
-    ],
-)
+PLACED_2: dict[str, Any] = {**PLACED_1, "shipping_address": {**ADDRESS, "line2": None}}
+
+EXAMPLES: list[DomainEvent] = [
+    EVENTS.decode(recorded("OrderPlaced", 1, PLACED_1)),
+    EVENTS.decode(recorded("OrderPlaced", 2, PLACED_2)),
+    OrderConfirmed(),
+    OrderShipped(carrier=None, tracking_number="1"),
+    OrderShipped(carrier="ヤマト", tracking_number=None),
+    OrderCancelled(reason='late\u2028"\\'),
+]
+
+
+@pytest.mark.parametrize("event", EXAMPLES)
 def test_an_event_comes_back_from_its_json(event: DomainEvent) -> None:
     data = json.loads(event.model_dump_json())
-    assert EVENTS.decode(recorded(event.event_type, event.schema_version, data)) == event
+    again = EVENTS.decode(recorded(event.event_type, event.schema_version, data))
+    assert (type(again), again) == (type(event), event)
+
+
+def test_every_event_of_an_order_has_an_example_here() -> None:
+    assert {type(event) for event in EXAMPLES} == set(EVENTS.classes.values())
 
 
 def test_money_is_a_string_with_two_decimals_in_json() -> None:
@@ -63,7 +80,12 @@ def test_money_is_a_string_with_two_decimals_in_json() -> None:
     ("event", "error"),
     [
         (recorded("OrderLost", 1, {}), UnknownEventType),
-        (recorded("OrderPlaced", 3, PLACED_1), UnknownSchemaVersion),
+        (recorded("orderplaced", 2, PLACED_2), UnknownEventType),
+        (recorded("OrderPlaced", 3, PLACED_2), UnknownSchemaVersion),
+        (recorded("OrderPlaced", 0, PLACED_1), UnknownSchemaVersion),
+        (recorded("OrderPlaced", 2, PLACED_1), InvalidEventData),
+        (recorded("OrderPlaced", 1, PLACED_2 | {"extra": 1}), InvalidEventData),
+        (recorded("OrderPlaced", 2, []), InvalidEventData),
         (recorded("OrderCancelled", 1, {}), InvalidEventData),
         (recorded("OrderConfirmed", 1, {"extra": 1}), InvalidEventData),
         (recorded("OrderPlaced", 1, {"customer_name": "Aiko"}), InvalidEventData),
@@ -75,11 +97,53 @@ def test_an_event_that_cannot_be_read_is_a_typed_error(event: RecordedEvent, err
     assert (raised.value.event_type, raised.value.event_id) == (event.event_type, event.event_id)
 
 
-def test_a_missing_upcaster_is_a_typed_error() -> None:
-    with pytest.raises(UnknownSchemaVersion, match="no upcaster from version 1"):
-        EventRegistry.of((OrderPlaced,)).decode(recorded("OrderPlaced", 1, PLACED_1))
+def test_an_error_keeps_the_events_data_to_itself() -> None:
+    with pytest.raises(InvalidEventData) as raised:
+        EVENTS.decode(recorded("OrderCancelled", 1, {"reason": {"secret": "s3cr3t"}}))
+    assert "reason" in str(raised.value)
+    assert "s3cr3t" not in str(raised.value)
+
+
+def test_old_data_that_is_no_object_is_a_typed_error() -> None:
+    with pytest.raises(InvalidEventData):
+        EVENTS.decode(recorded("OrderPlaced", 1, []))
+
+
+class ThingHappened(DomainEvent):
+    event_type: ClassVar = "ThingHappened"
+    schema_version: ClassVar = 3
+
+    steps: list[str]
+
+
+def step(name: str) -> Upcaster:
+    def upcast(data: dict[str, Any]) -> dict[str, Any]:
+        return {"steps": [*data["steps"], name]}
+
+    return upcast
+
+
+@pytest.mark.parametrize(("version", "steps"), [(1, ["1→2", "2→3"]), (2, ["2→3"]), (3, [])])
+def test_upcasters_are_chained_from_the_stored_version_on(version: int, steps: list[str]) -> None:
+    events = EventRegistry.of(
+        (ThingHappened,), upcasters={("ThingHappened", 2): step("2→3"), ("ThingHappened", 1): step("1→2")}
+    )
+    assert events.decode(recorded("ThingHappened", version, {"steps": []})) == ThingHappened(steps=steps)
+
+
+@pytest.mark.parametrize("missing", [1, 2])
+def test_a_gap_in_the_chain_of_upcasters_is_a_typed_error(missing: int) -> None:
+    events = EventRegistry.of((ThingHappened,), upcasters={("ThingHappened", 3 - missing): step("other")})
+    with pytest.raises(UnknownSchemaVersion, match=f"no upcaster from version {missing}"):
+        events.decode(recorded("ThingHappened", 1, {"steps": []}))
 
 
 def test_one_event_type_cannot_be_registered_twice() -> None:
     with pytest.raises(ValueError, match="registered twice: OrderCancelled"):
         EventRegistry.union([EVENTS, EventRegistry.of((OrderCancelled,))])
+
+
+def test_a_union_reads_the_events_of_each_of_its_registries() -> None:
+    both = EventRegistry.union([EVENTS, EventRegistry.of((ThingHappened,))])
+    assert both.decode(recorded("ThingHappened", 3, {"steps": []})) == ThingHappened(steps=[])
+    assert both.decode(recorded("OrderPlaced", 1, PLACED_1)) == EVENTS.decode(recorded("OrderPlaced", 1, PLACED_1))

@@ -2,16 +2,27 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
-from query_service.orders.projections import details, items, summaries
-from shared.orders.events import OrderCancelled, OrderConfirmed, OrderEvent, OrderShipped
+from query_service.orders.projections import ORDER_DETAILS, ORDER_SUMMARIES, details, items, summaries
+from query_service.row_projection import RowProjection
+from shared.orders.events import EVENTS, OrderCancelled, OrderConfirmed, OrderEvent, OrderItem, OrderShipped
 from tests.support.orders import placed
 from tests.support.specs import AGGREGATE_ID, decoded, folded
 
 SHIPPED = OrderShipped(carrier="Yamato", tracking_number="7")
 CANCELLED = OrderCancelled(reason="late")
+TWO_LINES = placed(price="2.50", quantity=3).model_copy(
+    update={
+        "items": (
+            OrderItem(product_name="Tea", quantity=3, unit_price=Decimal("2.50")),
+            OrderItem(product_name="Pot", quantity=1, unit_price=Decimal("50.00")),
+        ),
+        "total_amount": Decimal("57.50"),
+    }
+)
 
 
 @pytest.mark.parametrize(
@@ -21,6 +32,7 @@ CANCELLED = OrderCancelled(reason="late")
         ([OrderConfirmed()], "confirmed", (2, None, None)),
         ([OrderConfirmed(), SHIPPED], "shipped", (2, 3, None)),
         ([CANCELLED], "cancelled", (None, None, 2)),
+        ([OrderConfirmed(), CANCELLED], "cancelled", (2, None, 3)),
     ],
 )
 def test_a_summary_follows_its_order(events: list[OrderEvent], status: str, stamps: tuple[int | None, ...]) -> None:
@@ -36,9 +48,28 @@ def test_a_summary_follows_its_order(events: list[OrderEvent], status: str, stam
     assert (row.confirmed_at, row.shipped_at, row.cancelled_at) == times
 
 
-def test_a_summary_of_an_order_that_was_not_placed_is_an_error() -> None:
-    with pytest.raises(LookupError, match="OrderConfirmed at position 1"):
-        folded(summaries.fold, [OrderConfirmed()])
+@pytest.mark.parametrize("event", [OrderConfirmed(), SHIPPED, CANCELLED])
+def test_a_summary_of_an_order_that_was_not_placed_is_an_error(event: OrderEvent) -> None:
+    with pytest.raises(LookupError, match=f"{event.event_type} at position 1"):
+        folded(summaries.fold, [event])
+
+
+def test_a_summary_counts_lines_not_pieces() -> None:
+    row = folded(summaries.fold, [TWO_LINES])
+    assert (row.item_count, row.total_amount) == (2, Decimal("57.50"))
+
+
+def test_a_fold_leaves_the_row_before_as_it_was() -> None:
+    first, second = decoded([placed(), OrderConfirmed()])
+    before = summaries.fold(None, first)
+    after = summaries.fold(before, second)
+    assert (before.status, before.version, after.status, after.version) == ("pending", 1, "confirmed", 2)
+
+
+@pytest.mark.parametrize("projection", [ORDER_SUMMARIES, ORDER_DETAILS])
+def test_a_projection_is_given_the_events_that_its_fold_knows(projection: RowProjection[Any]) -> None:
+    known = EVENTS.classes.keys() - ({"OrderConfirmed"} if projection is ORDER_DETAILS else set())
+    assert projection.event_types == known
 
 
 def test_details_gather_what_each_event_tells() -> None:
@@ -50,14 +81,9 @@ def test_details_gather_what_each_event_tells() -> None:
 
 
 def test_lines_are_numbered_and_have_their_subtotal() -> None:
-    (event,) = decoded([placed(price="2.50", quantity=3)])
-    assert items.lines(event) == [
-        {
-            "order_id": AGGREGATE_ID,
-            "line_number": 1,
-            "product_name": "Tea",
-            "quantity": 3,
-            "unit_price": Decimal("2.50"),
-            "subtotal": Decimal("7.50"),
-        }
+    (event,) = decoded([TWO_LINES])
+    columns = ("order_id", "line_number", "product_name", "quantity", "unit_price", "subtotal")
+    assert [tuple(line[column] for column in columns) for line in items.lines(event)] == [
+        (AGGREGATE_ID, 1, "Tea", 3, Decimal("2.50"), Decimal("7.50")),
+        (AGGREGATE_ID, 2, "Pot", 1, Decimal("50.00"), Decimal("50.00")),
     ]

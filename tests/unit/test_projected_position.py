@@ -3,6 +3,8 @@
 import asyncio
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from query_service.projected_position import ProjectedPosition, ReadModelBehind
 from shared.errors import Overloaded
@@ -56,3 +58,51 @@ async def test_too_many_who_wait_are_refused_but_those_who_left_do_not_count() -
     (third,) = await waiting(projected, 1)
     projected.advance(Position(1))
     await third
+
+
+async def test_whoever_left_neither_stops_the_others_nor_stays_behind() -> None:
+    projected = ProjectedPosition(max_waiting=10)
+    left, stayed, later = await waiting(projected, 2, 2, 5)
+    left.cancel()
+    await asyncio.gather(left, return_exceptions=True)
+    projected.advance(Position(2))
+    await stayed
+    assert len(projected._waiting) == 1
+    later.cancel()
+    await asyncio.gather(later, return_exceptions=True)
+    projected.advance(Position(2))
+    assert projected._waiting == []
+
+
+async def test_whoever_gave_up_makes_room() -> None:
+    projected = ProjectedPosition(max_waiting=1)
+    for _ in range(3):
+        with pytest.raises(ReadModelBehind):
+            await projected.wait_for(Position(9), 0)
+    assert len(projected._waiting) == 1
+
+
+async def test_all_who_wait_for_one_position_are_woken_together() -> None:
+    projected = ProjectedPosition(max_waiting=100)
+    tasks = await waiting(projected, *[7] * 100)
+    projected.advance(Position(6))
+    await asyncio.sleep(0)
+    assert not any(task.done() for task in tasks)
+    projected.advance(Position(7))
+    await asyncio.gather(*tasks)
+
+
+@given(st.lists(st.integers(1, 20), max_size=12), st.lists(st.integers(0, 20), max_size=6))
+def test_a_move_wakes_exactly_those_whose_position_it_reaches(wanted: list[int], moves: list[int]) -> None:
+    async def play() -> None:
+        projected = ProjectedPosition(max_waiting=12)
+        tasks = await waiting(projected, *wanted)
+        for reached in moves:
+            projected.advance(Position(reached))
+            for _ in range(2):
+                await asyncio.sleep(0)
+            assert [task.done() for task in tasks] == [position <= projected.value for position in wanted]
+        projected.advance(Position(20))
+        await asyncio.gather(*tasks)
+
+    asyncio.run(play())

@@ -1,5 +1,6 @@
-"""Ids, back-off, cursors."""
+"""Ids, back-off, cursors: a cursor that is not one of ours is refused, whatever it is."""
 
+import base64
 from itertools import islice
 from uuid import RFC_4122, UUID
 
@@ -7,14 +8,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from query_service.cursor import InvalidCursor, decode_cursor, encode_cursor
+from query_service.cursor import InvalidCursor, _checksum, decode_cursor, encode_cursor
 from shared.backoff import backoff
 from shared.ids import derived_id, new_id, new_id_text
 
 
 def test_a_derived_id_is_stable_for_ever() -> None:
     assert derived_id("a", "b") == UUID("16275ef0-f5d0-8b9d-99e0-a53277549fda")
-    assert (derived_id("a").version, derived_id("a").variant) == (8, RFC_4122)
+
+
+@pytest.mark.parametrize("other", [("ab",), ("a", "bc"), ("ab", "c", ""), ("", "abc"), ("ab", "d"), ("c", "ab"), ()])
+def test_a_derived_id_depends_on_where_its_parts_end(other: tuple[str, ...]) -> None:
+    assert derived_id("ab", "c") != derived_id(*other)
+
+
+@given(st.lists(st.text(st.characters(codec="utf-8")), max_size=3))
+def test_a_derived_id_is_version_8_of_the_rfcs_variant(parts: list[str]) -> None:
+    made = derived_id(*parts)
+    assert (made.version, made.variant) == (8, RFC_4122)
 
 
 @given(
@@ -49,6 +60,43 @@ def test_any_other_text_is_no_cursor(text: str) -> None:
         decode_cursor("q", text)
 
 
-def test_a_cursor_of_another_query_is_refused() -> None:
+def test_a_cursor_altered_in_any_bit_is_refused() -> None:
+    raw = base64.urlsafe_b64decode(encode_cursor("q", ["2026-01-01", "12"]))
+    for bit in range(len(raw) * 8):
+        altered = (int.from_bytes(raw, "big") ^ (1 << bit)).to_bytes(len(raw), "big")
+        with pytest.raises(InvalidCursor):
+            decode_cursor("q", base64.urlsafe_b64encode(altered).decode())
+
+
+def test_a_cursor_cut_short_or_gone_on_with_is_refused() -> None:
+    cursor = encode_cursor("q", ["2026-01-01", "12"])
+    for altered in (*(cursor[:length] for length in range(len(cursor))), cursor + "AAAA", cursor * 2):
+        with pytest.raises(InvalidCursor):
+            decode_cursor("q", altered)
+
+
+def with_checksum(content: bytes) -> str:
+    return base64.urlsafe_b64encode(_checksum(content) + content).decode()
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_in_base64_are_no_cursor(raw: bytes) -> None:
     with pytest.raises(InvalidCursor):
-        decode_cursor("other", encode_cursor("q", ["1"]))
+        decode_cursor("q", base64.urlsafe_b64encode(raw).decode())
+
+
+def test_a_cursor_of_another_version_is_refused() -> None:
+    with pytest.raises(InvalidCursor):
+        decode_cursor("q", with_checksum(b'[2, "q", "1"]'))
+
+
+@pytest.mark.parametrize("content", [b"1", b"x", b"[1]", b"\xff", b'[1, "q", 5]'])
+def test_a_made_up_cursor_with_the_right_checksum_is_refused(content: bytes) -> None:
+    with pytest.raises(InvalidCursor):
+        decode_cursor("q", with_checksum(content))
+
+
+@pytest.mark.parametrize("other", ["other", "", "Q", "q "])
+def test_a_cursor_of_another_query_is_refused(other: str) -> None:
+    with pytest.raises(InvalidCursor):
+        decode_cursor(other, encode_cursor("q", ["1"]))

@@ -1,0 +1,164 @@
+"""Group commit when an append fails, a caller leaves or the service stops: nothing acknowledged is lost (I1)."""
+
+import asyncio
+
+import pytest
+
+from command_service.errors import AppendRefused, OutcomeUnknown
+from command_service.event_store import Appended, Duplicate
+from command_service.group_commit import GroupCommit, Limits
+from shared.errors import DatabaseUnavailable, Overloaded
+from tests.support.events import a_commit
+from tests.unit.gated_store import GatedStore, hold, running, start
+
+
+async def test_a_batch_refused_for_its_data_is_split_until_only_the_culprit_fails() -> None:
+    store, culprit = GatedStore(), a_commit()
+    store.poison = culprit
+    async with running(store) as group_commit:
+        first = await hold(store, group_commit)
+        commits = [*(a_commit() for _ in range(5)), culprit, *(a_commit() for _ in range(3))]
+        tasks = await start(group_commit, *commits)
+        store.gate.set()
+        results = await asyncio.gather(first, *tasks, return_exceptions=True)
+    assert [type(result) for result in results] == [Appended] * 6 + [AppendRefused] + [Appended] * 3
+    assert await store.head() == 9
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_an_append_without_an_answer_is_sent_again_as_it_was(when: str) -> None:
+    store, commit = GatedStore(), a_commit()
+    setattr(store, when, [OutcomeUnknown(), OutcomeUnknown()])
+    async with running(store) as group_commit:
+        outcome = await group_commit.append(commit)
+    assert outcome.__class__.__name__ == ("Appended" if when == "before" else "Duplicate")
+    assert store.calls == [[commit]] * 3
+    assert await store.head() == 1
+
+
+async def test_a_lost_answer_and_a_database_that_then_is_away_is_still_unknown() -> None:
+    store = GatedStore()
+    store.before = [OutcomeUnknown(), DatabaseUnavailable(), DatabaseUnavailable()]
+    async with running(store) as group_commit:
+        assert isinstance(await group_commit.append(a_commit()), Appended)
+    assert len(store.calls) == 4
+
+
+async def test_no_answer_before_the_deadline_is_outcome_unknown() -> None:
+    store = GatedStore()
+    store.before = [OutcomeUnknown() for _ in range(20)]
+    async with running(store, Limits(deadline=3.0)) as group_commit:
+        with pytest.raises(OutcomeUnknown):
+            await group_commit.append(a_commit())
+    assert len(store.calls) < 10
+
+
+async def test_a_database_that_is_away_fails_at_once() -> None:
+    store = GatedStore()
+    store.before = [DatabaseUnavailable("away")]
+    async with running(store) as group_commit:
+        with pytest.raises(DatabaseUnavailable):
+            await group_commit.append(a_commit())
+        assert isinstance(await group_commit.append(a_commit()), Appended)
+
+
+async def test_a_database_that_is_away_fails_all_of_a_batch_and_none_of_the_next() -> None:
+    store = GatedStore()
+    async with running(store, Limits(batch_commits=2)) as group_commit:
+        first = await hold(store, group_commit)
+        tasks = await start(group_commit, *(a_commit() for _ in range(4)))
+        store.before = [None, DatabaseUnavailable("away")]
+        store.gate.set()
+        _, *results = await asyncio.gather(first, *tasks, return_exceptions=True)
+    assert [type(result) for result in results] == [DatabaseUnavailable, DatabaseUnavailable, Appended, Appended]
+
+
+async def test_a_whole_batch_without_an_answer_is_sent_again_as_it_was() -> None:
+    store = GatedStore()
+    async with running(store) as group_commit:
+        first = await hold(store, group_commit)
+        tasks = await start(group_commit, *(a_commit() for _ in range(3)))
+        store.after = [None, OutcomeUnknown()]
+        store.gate.set()
+        _, *outcomes = await asyncio.gather(first, *tasks)
+    assert [type(outcome) for outcome in outcomes] == [Duplicate] * 3
+    assert store.calls[1] == store.calls[2]
+    assert await store.head() == 4
+
+
+async def test_what_arrives_while_an_answer_is_awaited_is_not_mixed_into_the_batch() -> None:
+    store, one, other = GatedStore(), a_commit(), a_commit()
+    store.before = [OutcomeUnknown()]
+    async with running(store) as group_commit:
+        tasks = await start(group_commit, one)
+        tasks += await start(group_commit, other)
+        await asyncio.gather(*tasks)
+    assert store.calls == [[one], [one], [other]]
+
+
+async def test_a_caller_who_leaves_while_it_is_in_flight_disturbs_nobody() -> None:
+    store = GatedStore()
+    async with running(store) as group_commit:
+        leaving = await hold(store, group_commit)
+        (staying,) = await start(group_commit, a_commit())
+        leaving.cancel()
+        store.gate.set()
+        assert isinstance(await staying, Appended)
+        assert leaving.cancelled()
+    assert await store.head() == 2
+
+
+async def test_a_caller_who_leaves_before_it_is_sent_takes_the_commit_back() -> None:
+    store = GatedStore()
+    async with running(store) as group_commit:
+        first = await hold(store, group_commit)
+        leaving, staying = await start(group_commit, a_commit(), a_commit())
+        leaving.cancel()
+        store.gate.set()
+        await asyncio.gather(first, staying)
+        await asyncio.gather(leaving, return_exceptions=True)
+    assert await store.head() == 2
+
+
+async def test_closing_refuses_new_commits_and_answers_the_old() -> None:
+    store = GatedStore()
+    async with running(store) as group_commit:
+        first = await hold(store, group_commit)
+        (second,) = await start(group_commit, a_commit())
+        closing = asyncio.create_task(group_commit.close())
+        await asyncio.sleep(0)
+        with pytest.raises(Overloaded, match="stopping"):
+            await group_commit.append(a_commit())
+        store.gate.set()
+        await closing
+        assert [type(task.result()) for task in (first, second)] == [Appended, Appended]
+
+
+async def test_closing_with_nothing_to_do_returns_at_once() -> None:
+    async with running(GatedStore()) as group_commit:
+        await asyncio.wait_for(group_commit.close(), 1)
+
+
+async def test_closing_does_not_wait_past_the_deadline() -> None:
+    store = GatedStore()
+    async with running(store, Limits(deadline=0)) as group_commit:
+        sent = await hold(store, group_commit)
+        (queued,) = await start(group_commit, a_commit())
+        await group_commit.close()
+        with pytest.raises(Overloaded, match="stopping"):
+            await queued
+        assert not sent.done()
+    with pytest.raises(OutcomeUnknown):
+        await sent
+    assert await store.head() == 0
+
+
+async def test_a_writer_that_dies_leaves_nobody_waiting() -> None:
+    store = GatedStore()
+    store.before = [RuntimeError("bug")]
+    group_commit = GroupCommit(store, Limits(), lambda: 0.0)
+    (waiting,) = await start(group_commit, a_commit())
+    with pytest.raises(RuntimeError):
+        await group_commit.run()
+    with pytest.raises(OutcomeUnknown):
+        await waiting
