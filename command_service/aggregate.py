@@ -6,16 +6,18 @@ from typing import Any
 from fastapi import APIRouter
 
 from command_service.decider import Decider
+from command_service.snapshots import StateSchema
 from shared.event_log.registry import EventRegistry
 from shared.web.problems import Problems
 
 
 @dataclass(frozen=True, slots=True)
 class Aggregate:
-    """One aggregate type on the write side: its rules, its events, its routes and their problems."""
+    """One aggregate type on the write side: its rules, how its state is written, its events, its routes and their problems."""
 
     aggregate_type: str
     decider: Decider[Any, Any, Any]
+    state: StateSchema[Any]
     events: EventRegistry
     router: APIRouter
     problems: Problems

@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from typing import Any
 
 from fastapi import FastAPI
 
@@ -12,8 +13,12 @@ from command_service.aggregate import Aggregate
 from command_service.command_handler import CommandHandler
 from command_service.group_commit import GroupCommit, Limits
 from command_service.orders.aggregate import ORDERS
+from command_service.postgres_snapshots import PostgresSnapshotStore
 from command_service.postgres_store import PostgresEventStore
+from command_service.repository import Repository
 from command_service.settings import CommandSettings
+from command_service.snapshot_taker import SnapshotTaker
+from command_service.state_cache import StateCache
 from shared.database import create_engine
 from shared.schema import EVENT_STORE
 from shared.supervision import Supervisor
@@ -32,7 +37,15 @@ def create_app(settings: CommandSettings, aggregates: Sequence[Aggregate] = AGGR
     )
     store = PostgresEventStore(engine)
     group_commit = GroupCommit(store, _limits(settings), time.monotonic)
+    snapshots = PostgresSnapshotStore(engine)
+    snapshot_taker = SnapshotTaker(snapshots)
+    cache = StateCache(settings.state_cache_bytes)
     supervisor = Supervisor()
+
+    def command_handler(aggregate: Aggregate) -> CommandHandler[Any, Any, Any]:
+        decider, events, state = aggregate.decider, aggregate.events, aggregate.state
+        repository = Repository(decider, events, state, store, snapshots, snapshot_taker, cache)
+        return CommandHandler(decider, repository, store, group_commit.append, lambda: datetime.now(UTC))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -40,6 +53,7 @@ def create_app(settings: CommandSettings, aggregates: Sequence[Aggregate] = AGGR
             await EVENT_STORE.require_head(engine)
             async with supervisor:
                 supervisor.start("group commit", group_commit.run)
+                supervisor.start("snapshots", snapshot_taker.run)
                 yield
                 await group_commit.close()
         finally:
@@ -53,12 +67,7 @@ def create_app(settings: CommandSettings, aggregates: Sequence[Aggregate] = AGGR
         checks={"schema": lambda: EVENT_STORE.require_head(engine), "background tasks": supervisor.check},
     )
     app.state.max_body_bytes = settings.max_body_bytes
-    app.state.command_handlers = {
-        aggregate.aggregate_type: CommandHandler(
-            aggregate.decider, aggregate.events, store, group_commit.append, lambda: datetime.now(UTC)
-        )
-        for aggregate in aggregates
-    }
+    app.state.command_handlers = {aggregate.aggregate_type: command_handler(aggregate) for aggregate in aggregates}
     return app
 
 

@@ -2,22 +2,26 @@
 
 import json
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Any, Generic
 
 from command_service.decider import C, Decider, E, S
 from command_service.errors import ConcurrencyConflict, IdempotencyKeyReused, VersionMismatch
 from command_service.event_store import Appended, Commit, Conflict, Duplicate, EventIdTaken, Outcome
 from command_service.idempotency import IdempotencyKey
+from command_service.repository import Known, Repository
 from shared.errors import DaichoError
-from shared.event_log.events import DomainEvent, EventId, NewEvent, Position, StreamId, Version
+from shared.event_log.events import EventId, NewEvent, Position, RecordedEvent, StreamId, Version
 from shared.event_log.reader import EventLog
-from shared.event_log.registry import EventRegistry
 from shared.ids import new_id
 
 MAX_ATTEMPTS = 10
 """How often a command is decided before `ConcurrencyConflict`."""
+
+_TICK = timedelta(microseconds=1)
+"""The least time between two events of a stream: what PostgreSQL keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,11 @@ class Handled(Generic[S]):
     position: Position
     replayed: bool = False
 
+    @classmethod
+    def of(cls, known: Known[S], *, replayed: bool = False) -> "Handled[S]":
+        """Build from a state that the log has."""
+        return cls(known.stream, known.state, known.version, known.position, replayed)
+
 
 class CommandHandler(Generic[C, S, E]):
     """Handles the commands of one aggregate type."""
@@ -66,13 +75,13 @@ class CommandHandler(Generic[C, S, E]):
     def __init__(
         self,
         decider: Decider[C, S, E],
-        events: EventRegistry,
+        repository: Repository[S, E],
         log: EventLog,
         append: Callable[[Commit], Awaitable[Outcome]],
         now: Callable[[], datetime],
     ) -> None:
         self._decider = decider
-        self._events = events
+        self._repository = repository
         self._log = log
         self._append = append
         self._now = now
@@ -82,63 +91,61 @@ class CommandHandler(Generic[C, S, E]):
     ) -> Handled[S]:
         """Decide the command on the stream's state and append what it leads to.
 
-        With `creates`, and no expected version, the stream is first taken not to exist, without looking. Raises what `decide` raises,
-        `VersionMismatch`, `ConcurrencyConflict`, `IdempotencyKeyReused`, and what the append raises. A command
-        that raised changed nothing, but for `OutcomeUnknown`.
+        A state that this process knows is taken as it is, and with `creates` one that it does not know is taken not
+        to exist: the append tells if that was wrong. Nothing is refused, though, without a look at the log.
+
+        Raises what `decide` raises, `VersionMismatch`, `ConcurrencyConflict`, `IdempotencyKeyReused`, and what the
+        append raises. A command that raised changed nothing, but for `OutcomeUnknown`.
         """
-        before = Handled(stream, self._decider.initial_state, Version(0), Position(0))
-        if not creates or context.expected_version is not None:
-            before = await self._load(before)
+        known = self._repository.cached(stream)
+        if known is None:
+            known = self._repository.nothing(stream) if creates else await self._repository.load(stream)
         for _ in range(MAX_ATTEMPTS):
-            handled = await self._attempt(command, before, context)
+            handled = await self._attempt(command, known, context)
             if handled is not None:
                 return handled
-            before = await self._load(before)
+            known = await self._repository.catch_up(known)
         raise ConcurrencyConflict(MAX_ATTEMPTS)
 
-    async def _attempt(self, command: C, before: Handled[S], context: CommandContext) -> Handled[S] | None:
-        """Decide and append once; None if the stream has moved on meanwhile."""
+    async def _attempt(self, command: C, known: Known[S], context: CommandContext) -> Handled[S] | None:
+        """Decide and append once; None if it has to be decided anew, on what the log holds now."""
         try:
-            events = self._decide(command, before, context.expected_version)
+            events = self._decide(command, known, context.expected_version)
         except DaichoError:
+            if not known.current:
+                return None
             if (earlier := await self._find_earlier(context)) is not None:
                 return earlier
             raise
         if not events:
-            return await self._find_earlier(context) or before
-        match await self._append(self._commit(before, events, context)):
-            case Appended(version, _, position):
-                return self._after(before, events, version, position)
-            case Duplicate(version, _, position) if context.idempotency_key is None:
+            return await self._find_earlier(context) or Handled.of(known) if known.current else None
+        return await self._append_events(known, events, context)
+
+    async def _append_events(self, known: Known[S], events: Sequence[E], context: CommandContext) -> Handled[S] | None:
+        """Append what was decided; None if the stream was at another version."""
+        commit = self._commit(known, events, context)
+        match await self._append(commit):
+            case Appended(_, _, position):
+                return self._appended(known, events, commit, position)
+            case Duplicate(_, _, position) if context.idempotency_key is None:
                 # Ids made for this request alone: its append was sent twice, after a lost answer.
-                return self._after(before, events, version, position)
+                return self._appended(known, events, commit, position)
             case Duplicate() | EventIdTaken():
                 return await self._find_earlier(context)
             case Conflict():
                 return None
 
-    def _decide(self, command: C, before: Handled[S], expected: Version | None) -> Sequence[E]:
-        mismatch = expected is not None and expected != before.version
-        if mismatch and before.version > 0:
-            raise VersionMismatch(before.version)
-        events = self._decider.decide(command, before.state)
+    def _decide(self, command: C, known: Known[S], expected: Version | None) -> Sequence[E]:
+        mismatch = expected is not None and expected != known.version
+        if mismatch and known.version > 0:
+            raise VersionMismatch(known.version)
+        events = self._decider.decide(command, known.state)
         if mismatch:
-            raise VersionMismatch(before.version)
+            raise VersionMismatch(known.version)
         return events
 
-    def _after(self, before: Handled[S], events: Sequence[E], version: Version, position: Position) -> Handled[S]:
-        state = before.state
-        for event in events:
-            state = self._decider.evolve(state, event)
-        return Handled(before.stream, state, version, position)
-
-    async def _load(self, before: Handled[S]) -> Handled[S]:
-        """Fold in what the stream holds past `before`."""
-        state, version, position = before.state, before.version, before.position
-        for recorded in await self._log.read_stream(before.stream, before.version):
-            state = self._decider.evolve(state, self._decode(self._events.decode(recorded)))
-            version, position = recorded.version, recorded.position
-        return Handled(before.stream, state, version, position)
+    def _appended(self, known: Known[S], events: Sequence[E], commit: Commit, position: Position) -> Handled[S]:
+        return Handled.of(self._repository.appended(known, events, position, commit.events[-1].occurred_at))
 
     async def _find_earlier(self, context: CommandContext) -> Handled[S] | None:
         """Give the result that the context's idempotency key had, if it has taken effect.
@@ -152,21 +159,24 @@ class CommandHandler(Generic[C, S, E]):
         metadata: dict[str, Any] = json.loads(first.metadata)
         if metadata.get("idempotency_fingerprint") != key.fingerprint:
             raise IdempotencyKeyReused
-        result = Handled(first.stream, self._decider.initial_state, Version(0), Position(0))
-        for recorded in await self._log.read_stream(first.stream):
-            if recorded.version >= first.version and recorded.event_id != key.event_id(
-                recorded.version - first.version
-            ):
-                break
-            state = self._decider.evolve(result.state, self._decode(self._events.decode(recorded)))
-            result = Handled(first.stream, state, recorded.version, recorded.position)
-        return replace(result, replayed=metadata.get("causation_id") != context.command_id)
+        start = first.version
 
-    def _commit(self, before: Handled[S], events: Sequence[E], context: CommandContext) -> Commit:
-        occurred_at, metadata, key = self._now(), context.metadata(), context.idempotency_key
+        def of_then(recorded: RecordedEvent) -> bool:
+            number = recorded.version - start
+            return number < 0 or recorded.event_id == key.event_id(number)
+
+        until_then = list(takewhile(of_then, await self._log.read_stream(first.stream)))
+        known = self._repository.fold(self._repository.nothing(first.stream), until_then)
+        return Handled.of(known, replayed=metadata.get("causation_id") != context.command_id)
+
+    def _commit(self, known: Known[S], events: Sequence[E], context: CommandContext) -> Commit:
+        metadata, key, at = context.metadata(), context.idempotency_key, self._now()
+        if known.occurred_at is not None:
+            # The clocks of replicas differ, but in a stream time only moves forward.
+            at = max(at, known.occurred_at + _TICK)
         return Commit(
-            before.stream,
-            before.version,
+            known.stream,
+            known.version,
             tuple(
                 NewEvent(
                     event_id=key.event_id(index) if key else EventId(new_id()),
@@ -174,13 +184,8 @@ class CommandHandler(Generic[C, S, E]):
                     schema_version=event.schema_version,
                     data=event.model_dump_json(),
                     metadata=metadata,
-                    occurred_at=occurred_at,
+                    occurred_at=at + index * _TICK,
                 )
                 for index, event in enumerate(events)
             ),
         )
-
-    @staticmethod
-    def _decode(event: DomainEvent) -> E:
-        # The registry of an aggregate holds its events only, so this is one of them.
-        return event  # type: ignore[return-value]

@@ -7,6 +7,7 @@ DaichoError
   x IdempotencyKeyReused
   x OutcomeUnknown
 * AppendRefused
+* InvalidSnapshot
 """
 
 from shared.errors import DaichoError
@@ -54,3 +55,13 @@ class OutcomeUnknown(CommandError):
 
 class AppendRefused(DaichoError):
     """The database refused an append for its data; nothing was appended."""
+
+
+class InvalidSnapshot(DaichoError):
+    """A snapshot, or a cached state, does not fit the state's class; nothing was changed."""
+
+    def __init__(self, reasons: str) -> None:
+        super().__init__(
+            f"the state does not parse ({reasons}): it is folded from the events instead, and a new snapshot taken; "
+            "`daicho snapshots drop` removes all of them"
+        )

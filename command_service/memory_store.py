@@ -5,7 +5,9 @@ from datetime import datetime
 
 from command_service.errors import AppendRefused
 from command_service.event_store import Appended, Commit, Conflict, Duplicate, EventIdTaken, Outcome
+from command_service.snapshots import Snapshot, Stored
 from shared.event_log.events import EventId, Position, RecordedEvent, StreamId, Version
+from shared.event_log.reader import EventLog
 
 
 class InMemoryEventStore:
@@ -83,3 +85,27 @@ class InMemoryEventStore:
         if [(event.stream, event.event_id) for event in recorded] != wanted:
             return EventIdTaken(first.position)
         return Duplicate(recorded[-1].version, first.position, recorded[-1].position)
+
+
+class InMemorySnapshotStore:
+    """Keeps the newest snapshot of each stream in a dict, beside any log."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+        self._snapshots: dict[StreamId, Snapshot] = {}
+
+    async def load(self, stream: StreamId, state_schema_version: int) -> Stored:
+        """See `SnapshotStore.load`."""
+        snapshot = self._snapshots.get(stream)
+        if snapshot is not None and snapshot.state_schema_version == state_schema_version:
+            events = await self._log.read_stream(stream, Version(snapshot.version - 1))
+            if events:
+                return Stored(snapshot, events)
+        return Stored(None, await self._log.read_stream(stream))
+
+    async def save(self, snapshots: Sequence[Snapshot]) -> None:
+        """See `SnapshotStore.save`."""
+        for new in snapshots:
+            kept = self._snapshots.get(new.stream)
+            if kept is None or new.version >= kept.version or new.state_schema_version != kept.state_schema_version:
+                self._snapshots[new.stream] = new

@@ -13,3 +13,6 @@ class CommandSettings(ServiceSettings):
     queue_commits: int = Field(default=2048, ge=1, description="Commands that may wait to be appended; more get 503")
     batch_commits: int = Field(default=256, ge=1, le=10_000, description="Most commands in one append")
     command_deadline: float = Field(default=10.0, gt=0, le=300, description="Seconds to learn an append's outcome")
+    state_cache_bytes: int = Field(
+        default=67_108_864, ge=0, description="Memory for the states of aggregates that were just changed; 0: none"
+    )

@@ -42,7 +42,7 @@ class PostgresEventLog:
     async def read_stream(self, stream: StreamId, after_version: Version = Version(0)) -> Sequence[RecordedEvent]:
         """See `EventLog.read_stream`."""
         return await self._read(
-            _COLUMNS.where(
+            RECORDED_COLUMNS.where(
                 events.c.aggregate_type == stream.aggregate_type,
                 events.c.aggregate_id == stream.aggregate_id,
                 events.c.version > after_version,
@@ -53,12 +53,12 @@ class PostgresEventLog:
         self, after_position: Position, limit: int, types: Collection[str] | None = None
     ) -> Sequence[RecordedEvent]:
         """See `EventLog.read_all`."""
-        query = _COLUMNS.where(events.c.position > after_position).order_by(events.c.position).limit(limit)
+        query = RECORDED_COLUMNS.where(events.c.position > after_position).order_by(events.c.position).limit(limit)
         return await self._read(query if types is None else query.where(events.c.event_type.in_(types)))
 
     async def find_event(self, event_id: EventId) -> RecordedEvent | None:
         """See `EventLog.find_event`."""
-        found = await self._read(_COLUMNS.where(events.c.event_id == event_id))
+        found = await self._read(RECORDED_COLUMNS.where(events.c.event_id == event_id))
         return found[0] if found else None
 
     async def head(self) -> Position:
@@ -67,11 +67,11 @@ class PostgresEventLog:
         return Position(row[0])
 
     async def _read(self, query: Select[Any]) -> list[RecordedEvent]:
-        return [_recorded(row) for row in await fetch_all(self._engine, query)]
+        return [recorded(row) for row in await fetch_all(self._engine, query)]
 
 
 # JSON travels as text: whoever needs an object decodes it straight into its class.
-_COLUMNS = select(
+RECORDED_COLUMNS = select(
     events.c.position,
     events.c.aggregate_type,
     events.c.aggregate_id,
@@ -86,5 +86,6 @@ _COLUMNS = select(
 )
 
 
-def _recorded(row: AnyRow) -> RecordedEvent:
-    return RecordedEvent(row[0], StreamId(row[1], row[2]), *row[3:])
+def recorded(row: AnyRow) -> RecordedEvent:
+    """Build from a row that starts with `RECORDED_COLUMNS`."""
+    return RecordedEvent(row[0], StreamId(row[1], row[2]), *row[3:11])

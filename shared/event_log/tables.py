@@ -1,6 +1,18 @@
-"""The log's table as the services see it; `migrations/event_store` owns its definition."""
+"""The log's tables as the code sees them; `migrations/event_store` owns their definition."""
 
-from sqlalchemy import BigInteger, Column, DateTime, Integer, MetaData, SmallInteger, Table, Text, Uuid
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    Uuid,
+    func,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 SCHEMA = "event_store"
@@ -23,4 +35,24 @@ events = Table(
     Column("metadata", JSONB, nullable=False),
     Column("occurred_at", DateTime(timezone=True), nullable=False),
     Column("recorded_at", DateTime(timezone=True), nullable=False),
+)
+
+seals = Table(
+    "seals",
+    metadata,
+    Column("last_position", BigInteger, primary_key=True, autoincrement=False),
+    Column("first_position", BigInteger, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("locators", LargeBinary),
+)
+
+snapshots = Table(
+    "snapshots",
+    metadata,
+    Column("aggregate_type", Text, primary_key=True),
+    Column("aggregate_id", Uuid, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("state", JSONB, nullable=False),
+    Column("state_schema_version", SmallInteger, nullable=False),
+    Column("taken_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
 )

@@ -23,7 +23,7 @@ from tests.support.databases import Server, connected
 @pytest.mark.parametrize(
     ("schema", "metadata", "not_ours"),
     [
-        (event_store.SCHEMA, event_store.metadata, {"alembic_version", "seals"}),
+        (event_store.SCHEMA, event_store.metadata, {"alembic_version"}),
         (read_model.SCHEMA, order_summaries.metadata, {"alembic_version"}),
     ],
 )

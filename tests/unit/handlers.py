@@ -7,13 +7,18 @@ from command_service.command_handler import CommandContext, CommandHandler
 from command_service.decider import Decider
 from command_service.event_store import Commit, Outcome
 from command_service.idempotency import IdempotencyKey
-from command_service.memory_store import InMemoryEventStore
+from command_service.memory_store import InMemoryEventStore, InMemorySnapshotStore
 from command_service.orders.commands import OrderCommand, PlaceOrder
 from command_service.orders.decider import DECIDER, OrderState
+from command_service.repository import Repository
+from command_service.snapshot_taker import SnapshotTaker
+from command_service.snapshots import StateSchema
+from command_service.state_cache import StateCache
 from shared.event_log.events import StreamId, Version
 from shared.orders.events import EVENTS, OrderEvent
 from tests.support.events import WHEN
 
+OrderDecider = Decider[OrderCommand, OrderState, OrderEvent]
 Handler = CommandHandler[OrderCommand, OrderState, OrderEvent]
 
 
@@ -26,7 +31,14 @@ def a_handler(store: InMemoryEventStore, append: Callable[[Commit], Awaitable[Ou
     async def append_one(commit: Commit) -> Outcome:
         return (await store.append([commit]))[0]
 
-    return CommandHandler(DECIDER, EVENTS, store, append or append_one, lambda: WHEN)
+    return CommandHandler(DECIDER, a_repository(store), store, append or append_one, lambda: WHEN)
+
+
+def a_repository(store: InMemoryEventStore, decider: OrderDecider = DECIDER) -> Repository[OrderState, OrderEvent]:
+    snapshots = InMemorySnapshotStore(store)
+    return Repository(
+        decider, EVENTS, StateSchema(OrderState), store, snapshots, SnapshotTaker(snapshots), StateCache(1_000_000)
+    )
 
 
 def an_idle_handler(store: InMemoryEventStore) -> Handler:
@@ -35,9 +47,8 @@ def an_idle_handler(store: InMemoryEventStore) -> Handler:
     async def never(_: Commit) -> Outcome:
         raise AssertionError("there is nothing to append")
 
-    return CommandHandler(
-        Decider(OrderState(), lambda _command, _state: (), DECIDER.evolve), EVENTS, store, never, lambda: WHEN
-    )
+    idle: OrderDecider = Decider(OrderState(), lambda _command, _state: (), DECIDER.evolve)
+    return CommandHandler(idle, a_repository(store, idle), store, never, lambda: WHEN)
 
 
 def a_context(key: str | None = None, fingerprint: str = "f", expected: int | None = None) -> CommandContext:

@@ -14,6 +14,7 @@ import command_service.app
 import command_service.problems
 import query_service.app
 import query_service.problems
+from command_service.errors import InvalidSnapshot
 from command_service.orders.aggregate import ORDERS as COMMAND_ORDERS
 from daicho.errors import DatabaseUrlMissing, OperatorError
 from query_service.checkpoints import ProjectionVersionMismatch
@@ -39,6 +40,7 @@ TABLES = (
 )
 NEVER_ANSWERED = {
     OperatorError: "ends a daicho command",
+    InvalidSnapshot: "is logged; the events are read instead",
     SchemaNotAtHead: "ends the start, or is named by /health/ready",
     ProjectionVersionMismatch: "ends the start",
     TaskDied: "is named by /health/ready",

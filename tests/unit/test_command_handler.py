@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from command_service.command_handler import MAX_ATTEMPTS, CommandHandler
+from command_service.command_handler import MAX_ATTEMPTS
 from command_service.errors import (
     AppendRefused,
     ConcurrencyConflict,
@@ -16,11 +16,9 @@ from command_service.errors import (
 from command_service.event_store import Commit, Conflict, Outcome
 from command_service.memory_store import InMemoryEventStore
 from command_service.orders.commands import CancelOrder, ConfirmOrder, ShipOrder
-from command_service.orders.decider import DECIDER
 from command_service.orders.errors import InvalidTransition, OrderAlreadyExists, OrderNotFound
 from shared.errors import DaichoError, DatabaseUnavailable
 from shared.event_log.events import Position, RecordedEvent, StreamId, Version
-from shared.orders.events import EVENTS
 from tests.support.events import WHEN
 from tests.unit.handlers import PLACE, Handler, a_context, a_handler, an_idle_handler, an_order
 
@@ -80,9 +78,10 @@ async def test_after_a_conflict_a_command_still_allowed_goes_behind_what_is_new(
     assert expected == [1, 2]
 
 
-async def test_each_retry_reads_only_what_it_does_not_know(store: InMemoryEventStore) -> None:
+async def test_each_retry_reads_from_the_last_event_that_it_knows(store: InMemoryEventStore) -> None:
     order, read = an_order(), []
     await a_handler(store).handle(order, PLACE, a_context(), creates=True)
+    await a_handler(store).handle(order, ConfirmOrder(), a_context())
 
     class Watched(InMemoryEventStore):
         async def read_stream(self, stream: StreamId, after_version: Version = Version(0)) -> Sequence[RecordedEvent]:
@@ -90,11 +89,11 @@ async def test_each_retry_reads_only_what_it_does_not_know(store: InMemoryEventS
             return await store.read_stream(stream, after_version)
 
     async def always_late(_: Commit) -> Outcome:
-        return Conflict(Version(1))
+        return Conflict(Version(2))
 
-    handler: Handler = CommandHandler(DECIDER, EVENTS, Watched(lambda: WHEN), always_late, lambda: WHEN)
+    watched = Watched(lambda: WHEN)
     with pytest.raises(ConcurrencyConflict):
-        await handler.handle(order, ConfirmOrder(), a_context())
+        await a_handler(watched, always_late).handle(order, ShipOrder(), a_context())
     assert read == [0] + [1] * MAX_ATTEMPTS
 
 

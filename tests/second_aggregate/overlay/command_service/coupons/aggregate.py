@@ -2,12 +2,13 @@
 
 from uuid import UUID
 
-from command_service.coupons.decider import DECIDER, CouponSpent, IssueCoupon, RedeemCoupon
+from command_service.coupons.decider import DECIDER, CouponSpent, CouponState, IssueCoupon, RedeemCoupon
 from fastapi import APIRouter, Request, Response
 from shared.coupons.events import AGGREGATE_TYPE, EVENTS, PROBLEMS
 
 from command_service.aggregate import Aggregate
 from command_service.http import CommandRoute, command_response, handle_command
+from command_service.snapshots import StateSchema
 from shared.event_log.events import StreamId
 from shared.web.problems import Problem
 
@@ -31,6 +32,7 @@ async def redeem_coupon(coupon_id: UUID, request: Request) -> Response:
 COUPONS = Aggregate(
     AGGREGATE_TYPE,
     DECIDER,
+    StateSchema(CouponState),
     EVENTS,
     router,
     {**PROBLEMS, CouponSpent: Problem("coupon-spent", 409, "The coupon was used before")},

@@ -1,0 +1,102 @@
+"""Snapshots and the state cache over PostgreSQL and HTTP: off the request's path, and never a wrong answer."""
+
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from command_service.app import create_app
+from command_service.orders.aggregate import ORDERS
+from command_service.orders.decider import OrderState
+from command_service.postgres_snapshots import PostgresSnapshotStore, _stored
+from command_service.postgres_store import PostgresEventStore
+from command_service.repository import Repository
+from command_service.snapshot_taker import SnapshotTaker
+from command_service.snapshots import Snapshot, StateSchema
+from command_service.state_cache import StateCache
+from shared.event_log.events import StreamId, Version
+from tests.support.apps import command_service, command_settings, running
+from tests.support.http import assert_problem, place
+from tests.support.tally import DECIDER, EVENTS, STATE, Tally, TallyEvent, a_tally, append_added
+from tests.support.waiting import wait_until
+
+
+async def test_the_command_service_takes_snapshots_and_starts_from_them(database: str, engine: AsyncEngine) -> None:
+    """With one due at every event; a second process then decides on a snapshot that was altered to tell."""
+    orders = replace(ORDERS, state=StateSchema(OrderState, snapshot_every=1))
+    async with running(create_app(command_settings(database), [orders])) as http:
+        location = (await place(http)).headers["Location"]
+        await http.post(f"{location}/confirm")
+        await wait_until(lambda: _snapshot_is(engine, 2, "confirmed"), "a snapshot is taken")
+    async with engine.begin() as connection:
+        await connection.execute(text("""UPDATE event_store.snapshots SET state = '{"status": "shipped"}'"""))
+    async with running(create_app(command_settings(database), [orders])) as http:
+        problem = assert_problem(await http.post(f"{location}/ship"), 409, "invalid-transition")
+    assert problem["order_status"] == "shipped"
+
+
+async def test_a_broken_snapshot_does_not_stop_commands(database: str, engine: AsyncEngine) -> None:
+    async with command_service(database) as http:
+        location = (await place(http)).headers["Location"]
+    order_id = location.removeprefix("/orders/")
+    async with engine.begin() as connection:
+        await connection.execute(
+            text("INSERT INTO event_store.snapshots VALUES ('order', :id, 1, '[1, 2]', 1)"), {"id": order_id}
+        )
+    async with command_service(database) as http:
+        confirmed = await http.post(f"{location}/confirm")
+        assert (confirmed.status_code, confirmed.json()["status"]) == (200, "confirmed")
+        await wait_until(lambda: _snapshot_is(engine, 1, "pending"), "the broken snapshot is replaced")
+
+
+async def test_two_services_that_know_an_order_by_heart_agree(database: str) -> None:
+    async with command_service(database) as here, command_service(database) as there:
+        location = (await place(here)).headers["Location"]
+        assert (await there.post(f"{location}/confirm")).json()["version"] == 2
+        assert (await here.post(f"{location}/ship", headers={"If-Match": '"2"'})).json()["version"] == 3
+        refused = assert_problem(
+            await there.post(f"{location}/cancel", json={"reason": "late"}), 409, "invalid-transition"
+        )
+        assert refused["order_status"] == "shipped"
+        assert_problem(await there.post(f"{location}/confirm", headers={"If-Match": '"2"'}), 412, "version-mismatch")
+
+
+@pytest.mark.parametrize("snapshot", [0, 1, 137, 299, 300])
+async def test_a_state_is_the_same_with_and_without_a_snapshot(engine: AsyncEngine, snapshot: int) -> None:
+    stream = a_tally()
+    await append_added(PostgresEventStore(engine), stream, 300)
+    if snapshot:
+        state = STATE.encode(Tally(snapshot, f"number {snapshot - 1}"))
+        await PostgresSnapshotStore(engine).save([Snapshot(stream, Version(snapshot), state, 1)])
+    known = await a_repository(engine).load(stream)
+    assert (known.state, known.version, known.position) == (Tally(300, "number 299"), 300, 300)
+
+
+async def test_a_load_reads_by_index_from_the_snapshot_on(engine: AsyncEngine) -> None:
+    stream = a_tally()
+    await append_added(PostgresEventStore(engine), stream, 3000)
+    await PostgresSnapshotStore(engine).save([Snapshot(stream, Version(2990), STATE.encode(Tally()), 1)])
+    plan = await _plan(engine, stream)
+    assert "Seq Scan on events" not in plan
+    assert "Index Scan using events_stream_version_key" in plan
+    assert "rows=11" in plan
+
+
+def a_repository(engine: AsyncEngine) -> Repository[Tally, TallyEvent]:
+    store, snapshots = PostgresEventStore(engine), PostgresSnapshotStore(engine)
+    return Repository(DECIDER, EVENTS, STATE, store, snapshots, SnapshotTaker(snapshots), StateCache(0))
+
+
+async def _snapshot_is(engine: AsyncEngine, version: int, status: str) -> bool:
+    async with engine.connect() as connection:
+        rows = list(await connection.execute(text("SELECT version, state FROM event_store.snapshots")))
+    return [(row.version, row.state) for row in rows] == [(version, {"status": status})]
+
+
+async def _plan(engine: AsyncEngine, stream: StreamId) -> str:
+    compiled = _stored(stream, 1).compile(dialect=engine.dialect, compile_kwargs={"literal_binds": True})
+    async with engine.connect() as connection:
+        await connection.execute(text("ANALYZE event_store.events"))
+        rows = await connection.exec_driver_sql(f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) {compiled}")
+        return "\n".join(row[0] for row in rows)
