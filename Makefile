@@ -7,7 +7,7 @@ DEV := $(VENV)/.dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help up migrate check fix test load bench requirements clean
+.PHONY: help up migrate check fix test load golden bench requirements clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ test: $(DEV) ## the whole test suite, against a real PostgreSQL
 
 load: $(DEV) ## 64 concurrent clients, 5,000 commands each, then the log and read models checked
 	$(BIN)/python -m pytest tests/end_to_end/test_load.py --commands 5000
+
+golden: $(DEV) ## add the golden files of new event and state schema versions
+	$(BIN)/python -m tests.support.golden
 
 bench: $(DEV) ## the benchmarks
 	$(BIN)/python -m benchmarks

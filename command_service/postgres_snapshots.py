@@ -27,7 +27,6 @@ from shared.event_log.events import StreamId, Version
 from shared.event_log.reader import RECORDED_COLUMNS, PostgresEventLog, recorded
 from shared.event_log.tables import events, snapshots
 
-
 _LAST_VERSION = 2**31 - 1
 
 

@@ -14,6 +14,7 @@ from shared.web.problems import Problems
 class Aggregate:
     """One aggregate type on the read side: its events, its projections, its routes and their problems."""
 
+    aggregate_type: str
     events: EventRegistry
     projections: Sequence[Projection]
     router: APIRouter

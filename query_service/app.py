@@ -9,6 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from query_service import checkpoints, problems
 from query_service.aggregate import Aggregate
+from query_service.event_catalogue import asyncapi_document
+from query_service.event_pages import EventPages
+from query_service.events_api import router as events_router
 from query_service.orders.aggregate import ORDERS
 from query_service.projected_position import ProjectedPosition
 from query_service.projections_api import ProjectionStatuses
@@ -40,10 +43,11 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
     engines = _engines(settings)
     log = PostgresEventLog(engines.log)
     projections = [projection for aggregate in aggregates for projection in aggregate.projections]
+    registry = EventRegistry.union(aggregate.events for aggregate in aggregates)
     projected = ProjectedPosition(settings.max_waiting_reads)
     projector = Projector(
         log,
-        EventRegistry.union(aggregate.events for aggregate in aggregates),
+        registry,
         projections,
         engines.project,
         projected,
@@ -70,7 +74,7 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
     app = create_service(
         "Daicho query service",
         lifespan=lifespan,
-        routers=[*(aggregate.router for aggregate in aggregates), projections_router],
+        routers=[*(aggregate.router for aggregate in aggregates), projections_router, events_router],
         problems=[problems.PROBLEMS, *(aggregate.problems for aggregate in aggregates)],
         checks={
             "event store schema": lambda: EVENT_STORE.require_head(engines.log),
@@ -81,6 +85,10 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
     )
     app.state.read_engine = engines.read
     app.state.projected = projected
+    app.state.event_log = log
+    app.state.event_registry = registry
+    app.state.event_pages = EventPages(engines.log, [aggregate.aggregate_type for aggregate in aggregates])
+    app.state.event_catalogue = asyncapi_document({one.aggregate_type: one.events for one in aggregates})
     app.state.projections = ProjectionStatuses(log, engines.read, projections, projector)
     return app
 

@@ -1,6 +1,6 @@
 """Projections that keep one row per aggregate, each written as a pure fold."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Generic, TypeVar
 from uuid import UUID
@@ -61,6 +61,19 @@ class RowProjection(Generic[R]):
         await upsert(connection, self.table, [_values(self.table, row) for row in after.values()])
         if self.derive is not None:
             await self.derive(connection, [Change(before.get(key), row) for key, row in after.items()])
+
+    def fold_all(self, events: Iterable[DecodedEvent]) -> R:
+        """Give the row that one aggregate's events, from the first on, lead to.
+
+        Raises `LookupError` if none of them makes a row.
+        """
+        row: R | None = None
+        for decoded in events:
+            if decoded.record.event_type in self.event_types:
+                row = self.fold(row, decoded)
+        if row is None:
+            raise LookupError(f"{self.name}: no event makes a row")
+        return row
 
     async def _load(self, connection: AsyncConnection, batch: Sequence[DecodedEvent]) -> Mapping[UUID, R]:
         """Give the rows of the batch's aggregates; one whose stream starts in the batch has none."""

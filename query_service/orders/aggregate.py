@@ -3,7 +3,7 @@
 from query_service.aggregate import Aggregate
 from query_service.orders.api import router
 from query_service.orders.projections import ORDER_DETAILS, ORDER_ITEMS, ORDER_SUMMARIES
-from shared.orders.events import EVENTS
+from shared.orders.events import AGGREGATE_TYPE, EVENTS
 from shared.orders.problems import PROBLEMS
 
-ORDERS = Aggregate(EVENTS, (ORDER_SUMMARIES, ORDER_DETAILS, ORDER_ITEMS), router, PROBLEMS)
+ORDERS = Aggregate(AGGREGATE_TYPE, EVENTS, (ORDER_SUMMARIES, ORDER_DETAILS, ORDER_ITEMS), router, PROBLEMS)

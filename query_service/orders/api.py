@@ -6,15 +6,18 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
+from query_service.events_api import Events, HistoryParameters, shown
 from query_service.orders.answers import Details, Page, Statistics, StatusStatistics, Summary
-from query_service.orders.parameters import OrderFilters
+from query_service.orders.history import OrderHistory
+from query_service.orders.parameters import OrderFilters, OrderParameters
 from query_service.orders.queries import OrderQueries
 from query_service.parameters import ReadParameters
 from query_service.read_your_writes import read_your_writes
 from shared.event_log.events import Position
 from shared.orders.values import CENT, OrderStatus
 
-router = APIRouter(tags=["orders"], dependencies=[Depends(read_your_writes)])
+read_router = APIRouter(dependencies=[Depends(read_your_writes)])
+log_router = APIRouter()
 
 
 async def order_queries(request: Request) -> OrderQueries:
@@ -22,11 +25,17 @@ async def order_queries(request: Request) -> OrderQueries:
     return OrderQueries(request.app.state.read_engine)
 
 
+async def order_history(request: Request) -> OrderHistory:
+    """Give what this app's event log tells of orders."""
+    return OrderHistory(request.app.state.event_log, request.app.state.event_registry)
+
+
 Orders = Annotated[OrderQueries, Depends(order_queries)]
+History = Annotated[OrderHistory, Depends(order_history)]
 Read = Annotated[ReadParameters, Query()]
 
 
-@router.get("/orders", operation_id="listOrders", summary="List orders, newest first")
+@read_router.get("/orders", operation_id="listOrders", summary="List orders, newest first")
 async def list_orders(filters: Annotated[OrderFilters, Query()], orders: Orders, response: Response) -> Page:
     """Give a page of the orders that pass the filters."""
     position, rows, next_cursor = await orders.list(filters)
@@ -34,16 +43,43 @@ async def list_orders(filters: Annotated[OrderFilters, Query()], orders: Orders,
     return Page(items=[Summary.model_validate(row) for row in rows], next_cursor=next_cursor)
 
 
-@router.get("/orders/{order_id}", operation_id="getOrder", summary="One order in full")
-async def get_order(order_id: UUID, _: Read, orders: Orders, response: Response) -> Details:
-    """Give the order with its lines; the ETag is its version."""
-    position, row = await orders.get(order_id)
+@read_router.get("/orders/{order_id}", operation_id="getOrder", summary="One order in full, now or as it was")
+async def get_order(
+    order_id: UUID,
+    when: Annotated[OrderParameters, Query()],
+    orders: Orders,
+    history: History,
+    response: Response,
+) -> Details:
+    """Give the order with its lines; the ETag is its version.
+
+    With `version` or `as_of` it is folded from its events, as it was then.
+    """
+    if when.version is not None:
+        position, order = await history.at_version(order_id, when.version)
+    elif when.as_of is not None:
+        position, order = await history.as_of(order_id, when.as_of)
+    else:
+        position, row = await orders.get(order_id)
+        order = Details.model_validate(row)
     _reflects(response, position)
-    response.headers["ETag"] = f'"{row.version}"'
-    return Details.model_validate(row)
+    response.headers["ETag"] = f'"{order.version}"'
+    return order
 
 
-@router.get("/statistics", operation_id="getStatistics", summary="Counts and revenue")
+@log_router.get(
+    "/orders/{order_id}/history", response_model=Events, operation_id="getOrderHistory", summary="An order's events"
+)
+async def get_order_history(
+    order_id: UUID, parameters: Annotated[HistoryParameters, Query()], history: History, request: Request
+) -> Response:
+    """Give every event of the order, oldest first, from the log itself."""
+    position, events = await history.events(order_id)
+    content = f'{{"items": {shown(events, parameters.schema_, request)}}}'
+    return Response(content, headers={"Event-Position": str(position)}, media_type="application/json")
+
+
+@read_router.get("/statistics", operation_id="getStatistics", summary="Counts and revenue")
 async def get_statistics(_: Read, orders: Orders, response: Response) -> Statistics:
     """Give the totals of all orders, and of each status."""
     position, rows = await orders.totals()
@@ -63,3 +99,8 @@ def _status_statistics(status: OrderStatus, count: int, total: Decimal) -> Statu
 
 def _reflects(response: Response, position: Position) -> None:
     response.headers["Event-Position"] = str(position)
+
+
+router = APIRouter(tags=["orders"])
+router.include_router(read_router)
+router.include_router(log_router)

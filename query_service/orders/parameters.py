@@ -3,9 +3,9 @@
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, AwareDatetime, Field
+from pydantic import AfterValidator, AwareDatetime, Field, model_validator
 
 from query_service.parameters import ReadParameters
 from shared.orders.values import OrderStatus
@@ -39,3 +39,16 @@ class OrderFilters(ReadParameters):
     sort: Sort = "-placed_at"
     limit: int = Field(default=50, ge=1, le=200)
     cursor: str | None = Field(default=None, max_length=500, description="`next_cursor` of the page before")
+
+
+class OrderParameters(ReadParameters):
+    """At which time of its life an order is wanted: now, or as it was."""
+
+    version: int | None = Field(default=None, ge=1, le=2**31 - 1, description="As it was at this version")
+    as_of: Timestamp | None = Field(default=None, description="As it was at this time")
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if self.version is not None and self.as_of is not None:
+            raise ValueError("give version or as_of, not both")
+        return self

@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import ValidationError
 
-from shared.errors import InvalidEventData, UnknownEventType, UnknownSchemaVersion
+from shared.errors import EventSchemaError, InvalidEventData, UnknownEventType, UnknownSchemaVersion
 from shared.event_log.events import DomainEvent, RecordedEvent
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
@@ -48,10 +48,15 @@ class EventRegistry:
         event_type, version = recorded.event_type, recorded.schema_version
         event_class = self.classes.get(event_type)
         if event_class is None:
-            raise UnknownEventType(event_type, version, recorded.event_id, "no such event type in this release")
+            raise UnknownEventType(
+                event_type, version, recorded.event_id, "this release knows no such event: run one that does"
+            )
         if version > event_class.schema_version:
             raise UnknownSchemaVersion(
-                event_type, version, recorded.event_id, f"this release reads up to version {event_class.schema_version}"
+                event_type,
+                version,
+                recorded.event_id,
+                f"this release reads up to version {event_class.schema_version}: run a newer one",
             )
         try:
             if version == event_class.schema_version:
@@ -59,6 +64,20 @@ class EventRegistry:
             return event_class.model_validate_json(json.dumps(self._upcast(recorded, event_class.schema_version)))
         except ValidationError as error:
             raise InvalidEventData(event_type, version, recorded.event_id, _reasons(error)) from error
+
+    def to_current(self, recorded: RecordedEvent) -> RecordedEvent:
+        """Give an event as the current schema version has it, for showing; one that cannot be read is left as it is.
+
+        Its `schema_version` always tells which version's its `data` is.
+        """
+        event_class = self.classes.get(recorded.event_type)
+        if event_class is None or recorded.schema_version >= event_class.schema_version:
+            return recorded
+        try:
+            event = self.decode(recorded)
+        except EventSchemaError:
+            return recorded
+        return replace(recorded, schema_version=event.schema_version, data=event.model_dump_json())
 
     def _upcast(self, recorded: RecordedEvent, target: int) -> dict[str, Any]:
         data: dict[str, Any] = json.loads(recorded.data)
@@ -68,7 +87,7 @@ class EventRegistry:
             upcaster = self.upcasters.get((recorded.event_type, version))
             if upcaster is None:
                 raise UnknownSchemaVersion(
-                    recorded.event_type, version, recorded.event_id, f"no upcaster from version {version}"
+                    recorded.event_type, version, recorded.event_id, f"no upcaster from version {version}: register one"
                 )
             data = upcaster(data)
         return data

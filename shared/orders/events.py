@@ -2,13 +2,18 @@
 
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, JsonValue
 
 from shared.event_log.events import DomainEvent
 from shared.event_log.registry import EventRegistry
 from shared.orders.values import Money
 
 AGGREGATE_TYPE = "order"
+
+
+def _example(**data: JsonValue) -> ConfigDict:
+    """Show the event with these data in the event catalogue."""
+    return ConfigDict(json_schema_extra={"examples": [data]})
 
 
 class Address(BaseModel):
@@ -37,6 +42,19 @@ class OrderItem(BaseModel):
 class OrderPlaced(DomainEvent):
     """A customer placed an order. Version 2 added `shipping_address`."""
 
+    model_config = _example(
+        customer_name="Aiko Tanaka",
+        items=[{"product_name": "Sencha", "quantity": 2, "unit_price": "12.50"}],
+        total_amount="25.00",
+        shipping_address={
+            "recipient": "Aiko Tanaka",
+            "line1": "1-2-3 Ginza",
+            "line2": None,
+            "city": "Tokyo",
+            "postal_code": "104-0061",
+            "country": "JP",
+        },
+    )
     event_type: ClassVar = "OrderPlaced"
     schema_version: ClassVar = 2
 
@@ -49,12 +67,14 @@ class OrderPlaced(DomainEvent):
 class OrderConfirmed(DomainEvent):
     """The order was accepted."""
 
+    model_config = _example()
     event_type: ClassVar = "OrderConfirmed"
 
 
 class OrderShipped(DomainEvent):
     """The order left."""
 
+    model_config = _example(carrier="Yamato", tracking_number="1234-5678")
     event_type: ClassVar = "OrderShipped"
 
     carrier: str | None
@@ -64,6 +84,7 @@ class OrderShipped(DomainEvent):
 class OrderCancelled(DomainEvent):
     """The order was given up."""
 
+    model_config = _example(reason="The customer changed their mind.")
     event_type: ClassVar = "OrderCancelled"
 
     reason: str

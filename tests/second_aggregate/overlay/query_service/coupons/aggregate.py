@@ -5,7 +5,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict
 from query_service.coupons.projection import COUPONS_PROJECTION, coupons
-from shared.coupons.events import EVENTS, PROBLEMS, CouponNotFound
+from shared.coupons.events import AGGREGATE_TYPE, EVENTS, PROBLEMS, CouponNotFound
 from sqlalchemy import select
 
 from query_service.aggregate import Aggregate
@@ -36,4 +36,4 @@ async def get_coupon(coupon_id: UUID, request: Request, response: Response) -> C
     return CouponAnswer.model_validate(rows[0])
 
 
-COUPONS = Aggregate(EVENTS, (COUPONS_PROJECTION,), router, PROBLEMS)
+COUPONS = Aggregate(AGGREGATE_TYPE, EVENTS, (COUPONS_PROJECTION,), router, PROBLEMS)

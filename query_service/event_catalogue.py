@@ -1,0 +1,126 @@
+"""The event catalogue: every event as JSON Schema, in an AsyncAPI 3 document."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from shared.event_log.events import DomainEvent
+from shared.event_log.json_form import EventForm
+from shared.event_log.registry import EventRegistry
+
+_REF = "#/components/schemas/"
+_CHANNEL = "events"
+
+_INFO = {
+    "title": "Daicho events",
+    "version": "1",
+    "description": (
+        "Every change of every aggregate, in one order: positions 1, 2, 3 … without a gap. Whoever reads past the last "
+        "position that they have seen misses nothing and sees nothing twice."
+    ),
+    "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
+}
+
+
+def asyncapi_document(registries: Mapping[str, EventRegistry]) -> dict[str, Any]:
+    """Describe the events of these aggregate types; messages and schemas are named as the events are."""
+    classes = {
+        name: (aggregate_type, event_class)
+        for aggregate_type, registry in registries.items()
+        for name, event_class in registry.classes.items()
+    }
+    models: list[type[BaseModel]] = [EventForm, *(event_class for _, event_class in classes.values())]
+    refs, definitions = models_json_schema(
+        [(model, "serialization") for model in models], ref_template=f"{_REF}{{model}}"
+    )
+    schemas = dict(definitions["$defs"])
+    messages = {
+        name: _message(
+            aggregate_type, event_class, refs[event_class, "serialization"], refs[EventForm, "serialization"]
+        )
+        for name, (aggregate_type, event_class) in classes.items()
+    }
+    return {
+        "asyncapi": "3.0.0",
+        "info": _INFO,
+        "defaultContentType": "application/json",
+        "channels": {
+            _CHANNEL: {
+                "address": "/events",
+                "title": "The event log",
+                "description": "Read over HTTP in pages: `after` is the position behind which a page starts.",
+                "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in messages},
+            }
+        },
+        "operations": {
+            "listEvents": {
+                "action": "send",
+                "channel": {"$ref": f"#/channels/{_CHANNEL}"},
+                "summary": "Give the events past a position, in order.",
+                "messages": [{"$ref": f"#/channels/{_CHANNEL}/messages/{name}"} for name in messages],
+                "bindings": {"http": {"method": "GET", "query": _query(), "bindingVersion": "0.3.0"}},
+            }
+        },
+        "components": {"messages": messages, "schemas": schemas},
+    }
+
+
+def _query() -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {
+            "after": {"type": "integer", "minimum": 0, "description": "Events past this position"},
+            "limit": {"type": "integer", "minimum": 1, "maximum": 1000},
+        },
+    }
+
+
+def _message(
+    aggregate_type: str, event_class: type[DomainEvent], data: Mapping[str, Any], form: Mapping[str, Any]
+) -> dict[str, Any]:
+    name, version = event_class.event_type, event_class.schema_version
+    return {
+        "name": name,
+        "title": name,
+        "summary": (event_class.__doc__ or name).strip().splitlines()[0],
+        "contentType": "application/json",
+        "correlationId": {"location": "$message.payload#/metadata/correlation_id"},
+        "payload": {
+            "allOf": [
+                form,
+                {
+                    "type": "object",
+                    "properties": {
+                        "aggregate_type": {"const": aggregate_type},
+                        "event_type": {"const": name},
+                        "schema_version": {"const": version},
+                        "data": data,
+                    },
+                },
+            ]
+        },
+        "examples": [
+            {"name": name, "payload": _example(aggregate_type, event_class, example)}
+            for example in event_class.model_json_schema().get("examples", ())
+        ],
+    }
+
+
+def _example(aggregate_type: str, event_class: type[DomainEvent], data: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "position": 1,
+        "event_id": "0199b7a4-7c00-7000-8000-0000000000e1",
+        "aggregate_type": aggregate_type,
+        "aggregate_id": "0199b7a4-7c00-7000-8000-000000000001",
+        "version": 1,
+        "event_type": event_class.event_type,
+        "schema_version": event_class.schema_version,
+        "occurred_at": "2026-01-02T03:04:05.678901Z",
+        "data": data,
+        "metadata": {
+            "correlation_id": "0199b7a4-7c00-7000-8000-0000000000c1",
+            "causation_id": "0199b7a4-7c00-7000-8000-0000000000c2",
+        },
+    }

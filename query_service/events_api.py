@@ -1,0 +1,86 @@
+"""`GET /events` and `GET /asyncapi.json`: the log itself, and what is in it."""
+
+from collections.abc import Iterable
+from typing import Annotated, Literal, cast
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from query_service.event_pages import EventFilters, EventPages
+from query_service.parameters import MAX_POSITION
+from shared.event_log.events import Position, RecordedEvent
+from shared.event_log.json_form import EventForm, event_json
+from shared.event_log.registry import EventRegistry
+from shared.web.correlation import VISIBLE_ASCII
+
+router = APIRouter(tags=["events"])
+
+Schema = Annotated[
+    Literal["current", "stored"],
+    Field(
+        description="`current`: data of older schema versions are brought to the current one, as `schema_version` then says; "
+        "`stored`: as they were written. Data that this release cannot read are always shown as stored."
+    ),
+]
+
+
+class HistoryParameters(BaseModel):
+    """How events are shown; parameters other than the fields are refused by name."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    schema_: Schema = Field(default="current", alias="schema")
+
+
+class EventParameters(HistoryParameters):
+    """Filters and page of `GET /events`."""
+
+    after: int = Field(default=0, ge=0, le=MAX_POSITION, description="Events past this position")
+    limit: int = Field(default=100, ge=1, le=1000)
+    event_type: list[str] = Field(default=[], max_length=50, description="One of these")
+    aggregate_id: UUID | None = Field(default=None, description="Of this aggregate, such as an order")
+    correlation_id: str | None = Field(
+        default=None, pattern=f"^{VISIBLE_ASCII.pattern}$", description="Of the story that has this `X-Correlation-ID`"
+    )
+
+
+class Events(BaseModel):
+    """Some events, in order of position."""
+
+    items: list[EventForm]
+
+
+class EventsPage(Events):
+    """Some events; `after=next_after` gives those that follow, now or later."""
+
+    next_after: int
+
+
+@router.get("/events", response_model=EventsPage, operation_id="listEvents", summary="The event log")
+async def list_events(parameters: Annotated[EventParameters, Query()], request: Request) -> Response:
+    """Give the events past a position, in order. An empty page means that there are no more so far.
+
+    It is read from the log itself, so it holds whatever a command was answered for.
+    """
+    filters = EventFilters(parameters.event_type or None, parameters.aggregate_id, parameters.correlation_id)
+    pages = cast("EventPages", request.app.state.event_pages)
+    page = await pages.read(Position(parameters.after), parameters.limit, filters)
+    items = shown(page.events, parameters.schema_, request)
+    content = f'{{"items": {items}, "next_after": {page.searched}}}'
+    return Response(content, headers={"Event-Position": str(page.head)}, media_type="application/json")
+
+
+@router.get("/asyncapi.json", operation_id="getEventCatalogue", summary="The event catalogue, as AsyncAPI 3")
+async def get_event_catalogue(request: Request) -> JSONResponse:
+    """Describe every event: its JSON Schema, an example, and where to read it."""
+    return JSONResponse(request.app.state.event_catalogue)
+
+
+def shown(events: Iterable[RecordedEvent], schema: Literal["current", "stored"], request: Request) -> str:
+    """Write events as a JSON array, in the wanted schema version."""
+    if schema == "current":
+        registry = cast("EventRegistry", request.app.state.event_registry)
+        events = (registry.to_current(event) for event in events)
+    return f"[{', '.join(event_json(event) for event in events)}]"

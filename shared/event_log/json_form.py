@@ -1,0 +1,48 @@
+"""An event as JSON, as the API, streams, exports and the command line show it."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+from shared.event_log.events import RecordedEvent
+
+
+class EventForm(BaseModel):
+    """One event of the log; `schema_version` is that of `data` as shown here."""
+
+    position: int = Field(ge=1, description="Its place in the whole log: 1, 2, 3 … without a gap")
+    event_id: UUID
+    aggregate_type: str
+    aggregate_id: UUID
+    version: int = Field(ge=1, description="Its place in its stream: 1, 2, 3 … without a gap")
+    event_type: str
+    schema_version: int = Field(ge=1)
+    occurred_at: datetime = Field(description="When it was decided; in a stream, later than the one before")
+    data: dict[str, Any]
+    metadata: Mapping[str, Any] = Field(
+        description="correlation_id, causation_id (the command's), actor and traceparent, where there were such"
+    )
+
+
+def event_json(event: RecordedEvent) -> str:
+    """Write an event as `EventForm` describes it, on one line; data and metadata stay as they are stored."""
+    head = {
+        "position": event.position,
+        "event_id": str(event.event_id),
+        "aggregate_type": event.stream.aggregate_type,
+        "aggregate_id": str(event.stream.aggregate_id),
+        "version": event.version,
+        "event_type": event.event_type,
+        "schema_version": event.schema_version,
+        "occurred_at": format_time(event.occurred_at),
+    }
+    return f'{json.dumps(head)[:-1]}, "data": {event.data}, "metadata": {event.metadata}}}'
+
+
+def format_time(at: datetime) -> str:
+    """Write a time in UTC, to the microsecond, as RFC 3339 has it."""
+    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

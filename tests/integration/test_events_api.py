@@ -1,0 +1,208 @@
+"""The log over HTTP: `GET /events`, filtered and in pages, and an order's history."""
+
+import json
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from command_service.event_store import Commit
+from command_service.postgres_store import PostgresEventStore
+from query_service.event_pages import EventFilters, EventPages
+from shared.event_log.events import EventId, NewEvent, Position, StreamId, Version
+from shared.orders.events import OrderConfirmed
+from tests.support import golden
+from tests.support.apps import ORDER, command_service, query_service
+from tests.support.events import WHEN, a_commit, an_event
+from tests.support.http import assert_problem, get
+from tests.support.orders import append_orders, commit, placed
+
+
+def as_stored(event_type: str, version: int, data: object, metadata: object = None) -> NewEvent:
+    """Make an event as a release wrote it."""
+    content = json.dumps({} if metadata is None else metadata)
+    return NewEvent(EventId(uuid4()), event_type, version, json.dumps(data), content, WHEN)
+
+
+async def listed(http: httpx.AsyncClient, **parameters: Any) -> tuple[list[int], int]:
+    """Give the positions on one page, and `next_after`."""
+    answer = await http.get("/events", params=parameters)
+    assert answer.status_code == 200, answer.text
+    return [event["position"] for event in answer.json()["items"]], answer.json()["next_after"]
+
+
+async def test_an_event_tells_what_why_and_when(database: str, http: httpx.AsyncClient) -> None:
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    async with command_service(database) as commands:
+        headers = {"X-Correlation-ID": "story-1", "traceparent": trace}
+        answer = await commands.post("/orders", json=ORDER, headers=headers)
+    page = await http.get("/events")
+    assert page.headers["Event-Position"] == "1"
+    (event,) = page.json()["items"]
+    metadata = event.pop("metadata")
+    UUID(metadata.pop("causation_id"))
+    assert metadata == {"correlation_id": "story-1", "traceparent": trace}
+    assert UUID(event.pop("event_id")).version == 7
+    assert event.pop("occurred_at").endswith("Z")
+    assert event.pop("data")["customer_name"] == ORDER["customer_name"]
+    assert event == {
+        "position": 1,
+        "aggregate_type": "order",
+        "aggregate_id": answer.json()["order_id"],
+        "version": 1,
+        "event_type": "OrderPlaced",
+        "schema_version": 2,
+    }
+
+
+async def test_pages_follow_each_other_to_the_end_and_on(store: PostgresEventStore, http: httpx.AsyncClient) -> None:
+    assert await listed(http) == ([], 0)
+    total = await append_orders(store, 100)
+    seen: list[int] = []
+    after = 0
+    while True:
+        positions, after = await listed(http, after=after, limit=37)
+        if not positions:
+            break
+        assert after == positions[-1]
+        seen += positions
+    assert seen == list(range(1, total + 1))
+    assert after == total
+    await store.append([a_commit()])
+    assert await listed(http, after=after) == ([total + 1], total + 1)
+    assert await listed(http, after=10**9) == ([], 10**9)
+
+
+async def test_events_are_found_by_type_aggregate_and_story(store: PostgresEventStore, http: httpx.AsyncClient) -> None:
+    one, two = uuid4(), uuid4()
+    story = {"correlation_id": "return-17"}
+    await store.append([commit(one, 0, placed()), commit(two, 0, placed())])
+    await store.append([commit(two, 1, OrderConfirmed())])
+    event = as_stored("OrderCancelled", 1, {"reason": "late"}, story)
+    await store.append([Commit(StreamId("order", two), Version(2), (event,))])
+    event = as_stored("OrderConfirmed", 1, {}, story)
+    await store.append([Commit(StreamId("order", one), Version(1), (event,))])
+    assert await listed(http, event_type="OrderConfirmed") == ([3, 5], 5)
+    assert await listed(http, event_type=["OrderConfirmed", "OrderCancelled"]) == ([3, 4, 5], 5)
+    assert await listed(http, aggregate_id=str(two)) == ([2, 3, 4], 5)
+    assert await listed(http, aggregate_id=str(two), after=2, limit=1) == ([3], 3)
+    assert await listed(http, correlation_id="return-17") == ([4, 5], 5)
+    assert await listed(http, correlation_id="return-17", event_type="OrderCancelled") == ([4], 5)
+    assert await listed(http, correlation_id="return") == ([], 5)
+    assert await listed(http, event_type="OrderLost", after=3) == ([], 5)
+    assert await listed(http, aggregate_id=str(uuid4())) == ([], 5)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"after": -1}, {"after": 2**63}, {"limit": 0}, {"limit": 1001}, {"limit": "many"}, {"aggregate_id": "x"},
+        {"correlation_id": ""}, {"correlation_id": "a b"}, {"correlation_id": "x" * 256}, {"schema": "old"}, {"types": "x"},
+        {"event_type": ["x"] * 51},
+    ],
+)  # fmt: skip
+async def test_bad_parameters_are_named(http: httpx.AsyncClient, parameters: dict[str, Any]) -> None:
+    problem = assert_problem(await http.get("/events", params=parameters), 422, "validation-failed")
+    assert problem["errors"][0]["pointer"].split(".")[0] == next(iter(parameters))
+
+
+async def test_a_history_shows_a_v1_order_as_stored_and_as_it_reads_now(
+    store: PostgresEventStore, http: httpx.AsyncClient
+) -> None:
+    """As an old release would have written it; it is read and projected too."""
+    event = golden.load_event("OrderPlaced", 1)
+    order_id = uuid4()
+    stored = as_stored("OrderPlaced", 1, event.data)
+    await store.append([Commit(StreamId("order", order_id), Version(0), (stored,))])
+    await store.append([commit(order_id, 1, OrderConfirmed())])
+    for path in (f"/orders/{order_id}/history", "/events"):
+        now, then = [
+            (await http.get(path, params={"schema": schema})).json()["items"] for schema in ("current", "stored")
+        ]
+        assert (now[0]["schema_version"], now[0]["data"]) == (2, event.reads_as)
+        assert (then[0]["schema_version"], then[0]["data"]) == (1, event.data)
+        assert now[1] == then[1]
+        assert (await http.get(path)).json()["items"] == now
+    order = (await get(http, f"/orders/{order_id}", 2)).json()
+    assert (order["status"], order["shipping_address"], order["total_amount"]) == ("confirmed", None, "25.00")
+    assert (await http.get(f"/orders/{order_id}?version=1")).json() == {
+        **order, "status": "pending", "version": 1, "confirmed_at": None,
+    }  # fmt: skip
+
+
+async def test_a_v1_order_takes_commands(database: str, store: PostgresEventStore) -> None:
+    order_id = uuid4()
+    stored = as_stored("OrderPlaced", 1, golden.load_event("OrderPlaced", 1).data)
+    await store.append([Commit(StreamId("order", order_id), Version(0), (stored,))])
+    async with command_service(database) as commands:
+        assert (await commands.post(f"/orders/{order_id}/confirm")).json()["version"] == 2
+
+
+@pytest.mark.parametrize(
+    ("event_type", "version", "data"),
+    [("OrderLost", 1, {"x": 1}), ("OrderPlaced", 3, {"new": True}), ("OrderPlaced", 1, {"customer_name": 7})],
+)
+async def test_what_this_release_cannot_read_is_shown_as_stored(
+    store: PostgresEventStore, http: httpx.AsyncClient, event_type: str, version: int, data: dict[str, Any]
+) -> None:
+    order_id = uuid4()
+    stored = as_stored(event_type, version, data)
+    await store.append([Commit(StreamId("order", order_id), Version(0), (stored,))])
+    for path in (f"/orders/{order_id}/history", "/events"):
+        (event,) = (await http.get(path)).json()["items"]
+        assert (event["event_type"], event["schema_version"], event["data"]) == (event_type, version, data)
+    problem = assert_problem(await http.get(f"/orders/{order_id}?version=1"), 503, "unavailable")
+    assert f"{event_type} version {version}" in problem["detail"]
+
+
+async def test_there_is_no_history_of_what_does_not_exist(http: httpx.AsyncClient) -> None:
+    assert_problem(await http.get(f"/orders/{uuid4()}/history"), 404, "order-not-found")
+    assert_problem(await http.get("/orders/7/history"), 422, "validation-failed")
+
+
+async def test_the_log_is_served_though_no_projection_moves(database: str, store: PostgresEventStore) -> None:
+    await store.append([Commit(StreamId("order", uuid4()), Version(0), (as_stored("OrderPlaced", 2, {"bad": 1}),))])
+    async with query_service(database) as http:
+        assert (await listed(http))[0] == [1]
+
+
+async def test_numbers_and_text_are_shown_exactly_as_they_are_stored(
+    store: PostgresEventStore, http: httpx.AsyncClient
+) -> None:
+    event = an_event(data={"big": 12345678901234567890, "text": 'line\n"\u2028台帳'})
+    await store.append([a_commit(None, 0, event)])
+    async with http.stream("GET", "/events") as answer:
+        raw = (await answer.aread()).decode()
+    assert "12345678901234567890" in raw
+    assert json.loads(raw)["items"][0]["data"]["text"] == 'line\n"\u2028台帳'
+
+
+async def test_each_filter_is_served_by_an_index(engine: AsyncEngine) -> None:
+    """On a log where what is looked for is rare, and at its end."""
+    store = PostgresEventStore(engine)
+    await append_orders(store, 4000)
+    rare = as_stored("OrderCancelled", 1, {"reason": "x"}, {"correlation_id": "rare"})
+    stream = StreamId("order", uuid4())
+    await store.append([Commit(stream, Version(0), (rare,))])
+    async with engine.connect() as connection:
+        await connection.execute(text("ANALYZE event_store.events"))
+    wanted = {
+        "events_correlation_id_position_idx": EventFilters(correlation_id="rare"),
+        "events_stream_version_key": EventFilters(aggregate_id=stream.aggregate_id),
+        "events_event_type_position_idx": EventFilters(event_types=["OrderLost"]),
+    }
+    for index, filters in wanted.items():
+        plan = await _plan(engine, filters)
+        assert index in plan, plan
+        assert "Seq Scan" not in plan, plan
+
+
+async def _plan(engine: AsyncEngine, filters: EventFilters) -> str:
+    query = EventPages(engine, ["order"]).query(Position(0), 100, filters)
+    compiled = query.compile(dialect=engine.dialect, compile_kwargs={"literal_binds": True})
+    async with engine.connect() as connection:
+        rows = await connection.exec_driver_sql(f"EXPLAIN {compiled}")
+        return "\n".join(row[0] for row in rows)
