@@ -3,16 +3,24 @@
 import asyncio
 import logging
 from collections.abc import Coroutine
-from typing import Any, NoReturn
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import UUID
 
 import typer
 from pydantic import ValidationError
 
-from daicho.errors import DatabaseUrlMissing
-from daicho.migrate import migrate as run_migrations
+from daicho.errors import OperatorError
+from daicho.events_command import Shown, filters, run_events
+from daicho.ledger import opened
+from daicho.log_commands import run_export, run_import, run_verify
 from daicho.settings import OperatorSettings
+from daicho.snapshots_command import run_snapshots_drop, run_snapshots_status
 from daicho.up import up as run_up
+from daicho.verify import Anchor
 from shared.errors import DaichoError
+
+_INTERRUPTED = 130
 
 app = typer.Typer(
     help="Daicho, an order ledger: run it and look after it. Settings come from DAICHO_* variables.",
@@ -32,13 +40,80 @@ def up() -> None:
 
 @app.command(epilog="Example: DAICHO_DATABASE_URL=postgresql://postgres@db/daicho daicho migrate")
 def migrate() -> None:
-    """Bring both schemas of the database to what this release needs."""
-    settings = _settings()
-    if settings.database_url is None:
-        _fail(DatabaseUrlMissing("migrate"))
-    url = settings.database_url.get_secret_value()
-    _run(run_migrations(url, settings.read_url or url))
+    """Bring both schemas of the database to what this release needs; without a server's URL, those of .data."""
+    _run(_migrate(_settings()))
     typer.echo("both schemas are at head")
+
+
+async def _migrate(settings: OperatorSettings) -> None:
+    async with opened(settings, create=True):
+        pass
+
+
+@app.command(epilog="Example: daicho events --follow --type OrderShipped --json")
+def events(
+    *,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")] = False,
+    types: Annotated[list[str] | None, typer.Option("--type", help="Only this type; may be repeated.")] = None,
+    order: Annotated[UUID | None, typer.Option(help="Only this order (or other aggregate).")] = None,
+    correlation: Annotated[str | None, typer.Option(help="Only this correlation id.")] = None,
+    after: Annotated[
+        int | None, typer.Option(min=0, help="Start behind this position; else with the last ones.")
+    ] = None,
+    last: Annotated[int, typer.Option(min=0, max=10_000, help="How many of the last ones.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line, as in GET /events.")] = False,
+    stored: Annotated[bool, typer.Option("--stored", help="Data as they were written, not upcast.")] = False,
+) -> None:
+    """Show the event log: the last events, or all behind a position, or what comes."""
+    shown = Shown(filters(types or [], order, correlation), after, last, follow, as_json, stored)
+    _run(run_events(_settings(), shown))
+
+
+@app.command(
+    epilog="Example: daicho verify --anchor 1200:5f2c…  Exit codes: 0 intact, 3 altered, 1 could not be verified."
+)
+def verify(
+    anchor: Annotated[str | None, typer.Option(help="A seal that an earlier run printed, as POSITION:DIGEST.")] = None,
+) -> None:
+    """Hold every event of the log against its seals; name the first position that does not match."""
+    _run(run_verify(_settings(), None if anchor is None else _anchor(anchor)))
+
+
+@app.command(epilog="Example: daicho export ledger.ndjson.gz")
+def export(
+    file: Annotated[Path, typer.Argument(help="The file to write.")],
+    *,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
+) -> None:
+    """Write the whole log, with its seals, into a file: newline-delimited JSON, compressed with gzip."""
+    _run(run_export(_settings(), file, force=force))
+
+
+@app.command(
+    "import",
+    epilog="Example: DAICHO_DATA_DIR=moved daicho import ledger.ndjson.gz  Exit codes: 0 imported, 3 damaged file, 1 other.",
+)
+def import_(file: Annotated[Path, typer.Argument(help="A file that `daicho export` wrote.")]) -> None:
+    """Read an exported log into an empty one, which is made where there is none: all of it and verified, or nothing."""
+    _run(run_import(_settings(), file))
+
+
+snapshots = typer.Typer(help="Snapshots of aggregates: a cache beside the log.", no_args_is_help=True)
+app.add_typer(snapshots, name="snapshots")
+
+
+@snapshots.command(epilog="Example: daicho snapshots status")
+def status() -> None:
+    """Show how many snapshots there are, by aggregate type and state schema version."""
+    _run(run_snapshots_status(_settings()))
+
+
+@snapshots.command(epilog="Example: daicho snapshots drop --type order")
+def drop(
+    aggregate_type: Annotated[str | None, typer.Option("--type", help="Only of this aggregate type.")] = None,
+) -> None:
+    """Remove snapshots. Nothing is lost: states are folded from their events, and snapshots taken anew."""
+    _run(run_snapshots_drop(_settings(), aggregate_type))
 
 
 @app.callback()
@@ -57,13 +132,18 @@ def _settings() -> OperatorSettings:
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:
-    """Run a command; an error of ours is one line and exit code 1."""
+    """Run a command; an error of ours is one line and its exit code."""
     try:
         asyncio.run(work)
     except DaichoError as error:
-        _fail(error)
+        typer.echo(f"daicho: {error}", err=True)
+        raise typer.Exit(error.exit_code if isinstance(error, OperatorError) else 1) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(_INTERRUPTED) from None
 
 
-def _fail(error: DaichoError) -> NoReturn:
-    typer.echo(f"daicho: {error}", err=True)
-    raise typer.Exit(1)
+def _anchor(given: str) -> Anchor:
+    try:
+        return Anchor.parse(given)
+    except ValueError:
+        raise typer.BadParameter("a seal is POSITION:DIGEST, as `daicho verify` prints it") from None

@@ -50,13 +50,18 @@ class EmbeddedPostgres:
         self._configuration = configuration
         self._server: PostgresServer | None = None
 
+    @property
+    def exists(self) -> bool:
+        """Whether there is a cluster."""
+        return (self._pgdata / "PG_VERSION").exists()
+
     def start(self) -> None:
         """Make the cluster if there is none, and start it; a server that runs on it already is taken over.
 
         Raises `EmbeddedPostgresFailed`.
         """
         self._pgdata.mkdir(parents=True, exist_ok=True)
-        is_new = not (self._pgdata / "PG_VERSION").exists()
+        is_new = not self.exists
         self._server = PostgresServer(self._pgdata, cleanup_mode=None)
         try:
             self._server.ensure_pgdata_inited()

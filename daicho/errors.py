@@ -1,16 +1,25 @@
-"""Errors that end a `daicho` command with a message and exit code 1.
+"""Errors that end a `daicho` command with a message and an exit code, 1 unless the error has its own.
 
 DaichoError
 * OperatorError
-  x DatabaseUrlMissing
+  x DatabaseRefused
   x DataDirInUse
   x EmbeddedPostgresFailed
+  x ExportFailed
+    + ExportDamaged
+    + ExportUnreadable
+    + FileExists
+  x LogAltered
+  x LogNotEmpty
   x MigrationFailed
+  x NoLedger
   x PortInUse
+  x ReadModelNotEmpty
   x ServiceFailed
 """
 
 from pathlib import Path
+from typing import ClassVar
 
 from shared.errors import DaichoError
 
@@ -18,12 +27,21 @@ from shared.errors import DaichoError
 class OperatorError(DaichoError):
     """Base class for what stops a `daicho` command."""
 
+    exit_code: ClassVar = 1
 
-class DatabaseUrlMissing(OperatorError):
-    """The command needs a server that is running."""
 
-    def __init__(self, command: str) -> None:
-        super().__init__(f"`daicho {command}` needs DAICHO_DATABASE_URL; `daicho up` has a PostgreSQL of its own")
+class DatabaseRefused(OperatorError):
+    """PostgreSQL refused what the command asked for; nothing was changed."""
+
+    def __init__(self, reason: object) -> None:
+        super().__init__(f"PostgreSQL refused: {reason} (the command needs the role that ran the migrations)")
+
+
+class NoLedger(OperatorError):
+    """There is nothing to work on."""
+
+    def __init__(self, data_dir: Path) -> None:
+        super().__init__(f"there is no ledger in {data_dir}: `daicho up` makes one, DAICHO_DATABASE_URL names another")
 
 
 class DataDirInUse(OperatorError):
@@ -38,6 +56,58 @@ class EmbeddedPostgresFailed(OperatorError):
 
     def __init__(self, log: Path) -> None:
         super().__init__(f"the embedded PostgreSQL does not start; its log is {log}")
+
+
+class ExportFailed(OperatorError):
+    """Base class for what is wrong with an export's file."""
+
+
+class FileExists(ExportFailed):
+    """The file to be written is there already."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__(f"{file} exists: name another file, or say --force to replace it")
+
+
+class ExportUnreadable(ExportFailed):
+    """The file is not an export that this release reads; nothing was changed."""
+
+    def __init__(self, file: Path, reason: str) -> None:
+        super().__init__(f"{file} cannot be read: {reason}")
+
+
+class ExportDamaged(ExportFailed):
+    """The export was cut short or altered; nothing was imported."""
+
+    exit_code = 3
+
+    def __init__(self, file: Path, reason: object) -> None:
+        super().__init__(f"{file} is not what was exported: {reason}. Nothing was imported; use an intact copy")
+
+
+class LogAltered(OperatorError):
+    """The log does not match its seals; `position` is the first one that does not."""
+
+    exit_code = 3
+
+    def __init__(self, position: int, reason: str) -> None:
+        self.position = position
+        self.reason = reason
+        super().__init__(f"the log was altered at position {position}: {reason}")
+
+
+class LogNotEmpty(OperatorError):
+    """An import needs an empty log; nothing was changed."""
+
+    def __init__(self, head: int) -> None:
+        super().__init__(f"the log holds {head} events: import into an empty one, such as another DAICHO_DATA_DIR")
+
+
+class ReadModelNotEmpty(OperatorError):
+    """The read model was built from another log; nothing was changed."""
+
+    def __init__(self) -> None:
+        super().__init__("the read model holds another log's events: name an empty DAICHO_READ_DATABASE_URL")
 
 
 class MigrationFailed(OperatorError):

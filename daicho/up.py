@@ -9,18 +9,16 @@ from dataclasses import dataclass
 from functools import partial
 
 import typer
-from sqlalchemy import text
 
-from daicho.embedded_postgres import EmbeddedPostgres, locked
+from daicho.embedded_postgres import EmbeddedPostgres
+from daicho.ledger import prepare, service_url, started
 from daicho.migrate import migrate
 from daicho.services import Service
 from daicho.settings import OperatorSettings
-from shared.database import create_engine
 from shared.supervision import Supervisor
 
 _logger = logging.getLogger(__name__)
 
-_DATABASE = "daicho"
 _POSTGRES_CHECK_SECONDS = 1.0
 
 
@@ -63,39 +61,14 @@ async def _databases(settings: OperatorSettings) -> AsyncIterator[_Databases]:
         await migrate(url, settings.read_url or url)
         yield _Databases({}, {})
         return
-    with locked(settings.data_dir):
-        postgres = EmbeddedPostgres(settings.data_dir)
-        typer.echo(f"starting PostgreSQL in {settings.data_dir} …")
-        try:
-            await asyncio.to_thread(postgres.start)
-            await _prepare(postgres, settings.read_url)
-            async with Supervisor() as supervisor:
-                supervisor.start("PostgreSQL", partial(_watch, postgres))
-                yield _Databases(
-                    {"DAICHO_DATABASE_URL": postgres.url(_DATABASE, "daicho_command")},
-                    {"DAICHO_DATABASE_URL": postgres.url(_DATABASE, "daicho_query")},
-                )
-        finally:
-            await asyncio.to_thread(postgres.stop)
-
-
-async def _prepare(postgres: EmbeddedPostgres, read_url: str | None) -> None:
-    """Make the database if there is none, migrate it, and let the services' roles in.
-
-    The read model is there too, unless `read_url` says otherwise.
-    """
-    engine = create_engine(postgres.url("postgres"), application_name="daicho-up", pool_size=1)
-    try:
-        async with engine.connect() as connection:
-            query = text("SELECT 1 FROM pg_database WHERE datname = :name")
-            if not await connection.scalar(query, {"name": _DATABASE}):
-                await connection.execute(text(f"CREATE DATABASE {_DATABASE}"))
-            url = postgres.url(_DATABASE)
-            await migrate(url, read_url or url)
-            for role in ("daicho_command", "daicho_query"):
-                await connection.execute(text(f"ALTER ROLE {role} LOGIN"))
-    finally:
-        await engine.dispose()
+    postgres = EmbeddedPostgres(settings.data_dir)
+    async with started(postgres, settings), Supervisor() as supervisor:
+        await prepare(postgres, settings.read_url)
+        supervisor.start("PostgreSQL", partial(_watch, postgres))
+        yield _Databases(
+            {"DAICHO_DATABASE_URL": service_url(postgres, "daicho_command")},
+            {"DAICHO_DATABASE_URL": service_url(postgres, "daicho_query")},
+        )
 
 
 async def _watch(postgres: EmbeddedPostgres) -> None:

@@ -52,6 +52,13 @@ class EventPages:
         last = found[-1].position if found else after
         return EventPage(found, max(head, last, after), head)
 
+    async def read_last(self, limit: int, filters: EventFilters) -> EventPage:
+        """Give the last `limit` of the wanted events. Raises as `read`."""
+        head = await self._log.head()
+        query = RECORDED_COLUMNS.where(events.c.position <= head, *self._conditions(filters))
+        rows = await fetch_all(self._engine, query.order_by(events.c.position.desc()).limit(limit))
+        return EventPage([recorded(row) for row in reversed(rows)], head, head)
+
     def query(self, after: Position, limit: int, filters: EventFilters) -> Select[Any]:
         """Make the statement that reads a page."""
         query = RECORDED_COLUMNS.where(events.c.position > after, *self._conditions(filters))

@@ -19,6 +19,9 @@ SCHEMA = "event_store"
 CHANNEL = "daicho_events"
 """NOTIFY channel of appends; its payload is the last position, a hint only."""
 
+APPEND_LOCK = 7234081526114
+"""Advisory lock under which the log is written; `event_store.append` takes it."""
+
 metadata = MetaData(schema=SCHEMA)
 
 events = Table(

@@ -79,3 +79,15 @@ async def service(name: str, database: str, folder: Path | None = None, **settin
         yield process
     finally:
         await process.stop()
+
+
+async def daicho(database: str | None, *arguments: str, **environment: str) -> tuple[int | None, str]:
+    """Run a `daicho` command on a database; give its exit code and output."""
+    settings = {"DAICHO_DATABASE_URL": database} if database else {}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "daicho", *arguments,
+        env={**os.environ, "COLUMNS": "200", **settings, **environment},
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    output, _ = await process.communicate()
+    return process.returncode, output.decode()

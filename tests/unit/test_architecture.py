@@ -16,7 +16,7 @@ import query_service.app
 import query_service.problems
 from command_service.errors import InvalidSnapshot
 from command_service.orders.aggregate import ORDERS as COMMAND_ORDERS
-from daicho.errors import DatabaseUrlMissing, OperatorError
+from daicho.errors import NoLedger, OperatorError
 from query_service.checkpoints import ProjectionVersionMismatch
 from query_service.orders.aggregate import ORDERS as QUERY_ORDERS
 from query_service.projector import ProjectorStalled
@@ -80,7 +80,7 @@ def test_problems_are_those_of_the_contract() -> None:
 def test_what_is_never_answered_has_no_problem() -> None:
     known = {name: problem for table in TABLES for name, problem in table.items()}
     assert leaves(DaichoError) >= NEVER_ANSWERED.keys() - {OperatorError}
-    assert leaves(OperatorError) > {DatabaseUrlMissing}
+    assert leaves(OperatorError) > {NoLedger}
     for error in leaves(OperatorError) | NEVER_ANSWERED.keys():
         assert web_problems.find_problem(known, error) is None, error
 

@@ -38,7 +38,8 @@ def test_it_is_valid_asyncapi(document: Any) -> None:
 
 def test_what_is_not_asyncapi_is_found_out() -> None:
     validator = Draft7Validator(json.loads(SPECIFICATION.read_text(encoding="utf-8")))
-    for change in ({"asyncapi": "9"}, {"channels": {"x": {"adress": "/events"}}}, {"event": {}}):
+    changes: list[dict[str, Any]] = [{"asyncapi": "9"}, {"channels": {"x": {"adress": "/events"}}}, {"event": {}}]
+    for change in changes:
         assert not validator.is_valid({**DOCUMENT, **change})
 
 

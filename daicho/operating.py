@@ -1,0 +1,65 @@
+"""What the commands that work on the log share: a connection of their own, and progress on the terminal."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import asyncpg
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+from sqlalchemy.exc import DBAPIError
+
+from daicho.errors import DatabaseRefused
+from shared.database import create_engine, translate_errors
+from shared.schema import EVENT_STORE
+
+Advance = Callable[[int], None]
+"""Told how many more are done."""
+
+_DAY = 86_400.0
+
+
+@asynccontextmanager
+async def log_connection(url: str) -> AsyncIterator["asyncpg.Connection[Any]"]:
+    """Give a connection to the event log, in UTC, whose statements may take a day.
+
+    Raises `SchemaNotAtHead`, `DatabaseUnavailable`, and `DatabaseRefused` for what PostgreSQL refuses while this lasts.
+    """
+    engine = create_engine(url, application_name="daicho-operate", pool_size=1, statement_timeout=_DAY)
+    try:
+        await EVENT_STORE.require_head(engine)
+        with refusals(), translate_errors():
+            async with engine.connect() as pooled:
+                connection: asyncpg.Connection[Any] = (await pooled.get_raw_connection()).driver_connection  # type: ignore[assignment]
+                await connection.execute("SET TIME ZONE 'UTC'")
+                yield connection
+    finally:
+        await engine.dispose()
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Turn what PostgreSQL refuses into `DatabaseRefused`."""
+    try:
+        yield
+    except (DBAPIError, asyncpg.PostgresError) as error:
+        raise DatabaseRefused(getattr(error, "orig", error)) from error
+
+
+class _Rate(ProgressColumn):
+    """Events a second."""
+
+    def render(self, task: Task) -> Text:
+        """Give the rate, once there is one."""
+        return Text(f"{task.speed:,.0f} events/s" if task.speed else "", style="progress.data.speed")
+
+
+@contextmanager
+def progress(doing: str, total: int) -> Iterator[Advance]:
+    """Show a bar on the terminal's error stream while this lasts; nothing where there is no terminal."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task(doing, total=total)
+        yield lambda count: bar.advance(task, count)

@@ -1,0 +1,220 @@
+"""`daicho verify` finds what was altered behind the log's back, and names the first position (I8)."""
+
+import asyncio
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from command_service.postgres_store import PostgresEventStore
+from daicho.errors import LogAltered
+from daicho.operating import log_connection
+from daicho.verify import Anchor, Verified, verify
+from tests.support.events import a_commit, a_stream, an_event
+from tests.support.processes import daicho
+
+EVENTS = 15
+
+
+@pytest.fixture
+async def log(database: str, engine: AsyncEngine) -> str:
+    """Seals over 1–1, 2–11, 12–12, 13–15."""
+    store = PostgresEventStore(engine)
+    data = {"name": "Aiko 台帳", "amount": "12.50", "text": "line\nbreak"}
+    await store.append([a_commit()])
+    await store.append([a_commit(None, 0, an_event(data=data), an_event(data=data)) for _ in range(5)])
+    await store.append([a_commit()])
+    await store.append([a_commit(a_stream(), 0, an_event(), an_event(), an_event())])
+    return database
+
+
+async def verified(url: str, anchor: Anchor | None = None) -> Verified:
+    async with log_connection(url) as connection, connection.transaction(isolation="repeatable_read"):
+        return await verify(connection, lambda _: None, anchor)
+
+
+async def tamper(engine: AsyncEngine, *statements: str) -> None:
+    """Do what a superuser with the triggers off can do."""
+    async with engine.connect() as connection:
+        for table in ("events", "seals"):
+            await connection.execute(text(f"ALTER TABLE event_store.{table} DISABLE TRIGGER ALL"))
+        for statement in statements:
+            await connection.execute(text(statement))
+
+
+async def first_altered(url: str, anchor: Anchor | None = None) -> int:
+    with pytest.raises(LogAltered) as altered:
+        await verified(url, anchor)
+    return altered.value.position
+
+
+async def test_an_untouched_log_matches_its_seals(log: str, engine: AsyncEngine) -> None:
+    result = await verified(log)
+    async with engine.connect() as connection:
+        digest = await connection.scalar(text("SELECT digest FROM event_store.seals WHERE last_position = 15"))
+    assert result == Verified(EVENTS, 4, Anchor(EVENTS, digest))
+
+
+async def test_an_empty_log_matches(database: str) -> None:
+    assert await verified(database) == Verified(0, 0, None)
+
+
+@pytest.mark.parametrize("position", range(1, EVENTS + 1))
+async def test_one_byte_of_one_events_data_is_found(log: str, engine: AsyncEngine, position: int) -> None:
+    change = "replace(event_data::text, '1', '2')::jsonb"
+    await tamper(engine, f"UPDATE event_store.events SET event_data = {change} WHERE position = {position}")
+    assert await first_altered(log) == position
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "metadata = metadata || '{\"actor\": \"mallory\"}'", "metadata = '{}'", "event_type = 'Other'",
+        "schema_version = 2", "version = 77", "event_id = gen_random_uuid()", "aggregate_id = gen_random_uuid()",
+        "aggregate_type = 'other'", "occurred_at = occurred_at + interval '1 microsecond'",
+        "recorded_at = recorded_at - interval '1 microsecond'", "event_data = event_data || '{\"n\": 1.0}'",
+    ],
+)  # fmt: skip
+async def test_every_column_is_sealed(log: str, engine: AsyncEngine, change: str) -> None:
+    await tamper(engine, f"UPDATE event_store.events SET {change} WHERE position = 7")
+    assert await first_altered(log) == 7
+
+
+ONE_MORE = """
+INSERT INTO event_store.events
+SELECT 16, aggregate_type, gen_random_uuid(), version, event_type, schema_version, gen_random_uuid(), event_data,
+    metadata, occurred_at, recorded_at
+FROM event_store.events WHERE position = 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("statement", "position"),
+    [
+        ("DELETE FROM event_store.events WHERE position = 5", 5),
+        ("DELETE FROM event_store.events WHERE position >= 14", 14),
+        ("DELETE FROM event_store.events", 1),
+        ("UPDATE event_store.events SET position = 99 WHERE position = 12", 12),
+        (ONE_MORE, 16),
+        ("DELETE FROM event_store.seals WHERE last_position = 1", 1),
+        ("DELETE FROM event_store.seals WHERE last_position = 11", 2),
+        ("DELETE FROM event_store.seals WHERE last_position = 15", 13),
+        ("DELETE FROM event_store.seals", 1),
+        ("UPDATE event_store.seals SET digest = sha256('x') WHERE last_position = 12", 12),
+        ("UPDATE event_store.seals SET digest = sha256('x') WHERE last_position = 11", 2),
+        ("UPDATE event_store.seals SET first_position = 3, locators = NULL WHERE last_position = 11", 2),
+    ],
+)
+async def test_what_is_missing_added_or_resealed_is_found(
+    log: str, engine: AsyncEngine, statement: str, position: int
+) -> None:
+    await tamper(engine, statement)
+    assert await first_altered(log) == position
+
+
+async def test_two_events_that_changed_places_are_found(log: str, engine: AsyncEngine) -> None:
+    swap = "UPDATE event_store.events SET position = CASE position WHEN 4 THEN -8 ELSE 4 END WHERE position IN (4, 8)"
+    back = "UPDATE event_store.events SET position = -position WHERE position < 0"
+    await tamper(engine, "ALTER TABLE event_store.events DROP CONSTRAINT events_position_check", swap, back)
+    assert await first_altered(log) == 4
+
+
+async def test_an_old_seal_without_locators_names_its_range(log: str, engine: AsyncEngine) -> None:
+    await tamper(
+        engine,
+        "UPDATE event_store.seals SET locators = NULL",
+        "UPDATE event_store.events SET event_type = 'Other' WHERE position = 7",
+    )
+    with pytest.raises(LogAltered, match="one of the events 2–11, or their seal, is not what was sealed") as altered:
+        await verified(log)
+    assert altered.value.position == 2
+
+
+RESEAL = """
+WITH RECURSIVE chain AS (
+    SELECT 0::bigint AS last_position, ''::bytea AS digest
+    UNION ALL
+    SELECT s.last_position, sha256(c.digest || convert_to((
+        SELECT string_agg(event_store.canonical_form(
+            position, aggregate_type, aggregate_id, version, event_type, schema_version,
+            event_id, event_data, metadata, occurred_at, recorded_at
+        ), '' ORDER BY position)
+        FROM event_store.events e WHERE e.position BETWEEN s.first_position AND s.last_position
+    ), 'UTF8'))
+    FROM chain c JOIN event_store.seals s ON s.first_position = c.last_position + 1
+)
+UPDATE event_store.seals s SET digest = c.digest FROM chain c WHERE c.last_position = s.last_position
+"""
+
+
+async def test_a_log_rewritten_with_its_seals_does_not_match_an_anchor(log: str, engine: AsyncEngine) -> None:
+    """And an auditor's own SQL, which this is, makes the same seals as the append."""
+    result = await verified(log)
+    assert result.head is not None
+    await tamper(engine, RESEAL)
+    assert await verified(log, result.head) == result
+    await tamper(engine, "UPDATE event_store.events SET event_type = 'Other' WHERE position = 3", RESEAL)
+    assert (await verified(log)).events == EVENTS
+    assert await first_altered(log, result.head) == EVENTS
+    await PostgresEventStore(engine).append([a_commit()])
+    assert await first_altered(log, result.head) == EVENTS
+
+
+async def test_a_log_cut_short_with_its_seals_does_not_match_an_anchor(log: str, engine: AsyncEngine) -> None:
+    result = await verified(log)
+    await tamper(
+        engine,
+        "DELETE FROM event_store.events WHERE position > 12",
+        "DELETE FROM event_store.seals WHERE last_position > 12",
+    )
+    assert (await verified(log)).events == 12
+    assert await first_altered(log, result.head) == 13
+
+
+async def test_an_anchor_holds_while_the_log_grows(log: str, engine: AsyncEngine) -> None:
+    anchor = (await verified(log)).head
+    await PostgresEventStore(engine).append([a_commit()])
+    assert (await verified(log, anchor)).events == EVENTS + 1
+
+
+async def test_appends_may_go_on_meanwhile(log: str, engine: AsyncEngine) -> None:
+    store = PostgresEventStore(engine)
+
+    async def append() -> None:
+        for _ in range(50):
+            await store.append([a_commit()])
+
+    appending = asyncio.create_task(append())
+    counts = [(await verified(log)).events for _ in range(5)]
+    await appending
+    assert counts == sorted(counts)
+    assert (await verified(log)).events == EVENTS + 50
+
+
+async def test_the_command_tells_by_exit_code_and_position(log: str, engine: AsyncEngine) -> None:
+    code, output = await daicho(log, "verify")
+    assert code == 0
+    assert output.startswith("15 events in 4 seals: nothing was altered (")
+    seal = output.splitlines()[1].removeprefix("the last seal is ")
+    assert (await daicho(log, "verify", "--anchor", seal))[0] == 0
+    await tamper(engine, "UPDATE event_store.events SET event_data = '{\"n\": 2}' WHERE position = 14")
+    assert await daicho(log, "verify") == (
+        3, "daicho: the log was altered at position 14: it is not what was sealed\n",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("anchor", ["", "15", "15:xyz", "x:00", ":"])
+async def test_an_anchor_that_is_none_is_refused(log: str, anchor: str) -> None:
+    code, output = await daicho(log, "verify", "--anchor", anchor)
+    assert code == 2
+    assert "POSITION:DIGEST" in output
+
+
+async def test_a_role_without_the_right_is_a_clear_message(log: str, engine: AsyncEngine) -> None:
+    async with log_connection(log) as connection:
+        await connection.execute("REVOKE SELECT ON event_store.seals FROM daicho_query")
+        await connection.execute("ALTER ROLE daicho_query LOGIN")
+    url = engine.url.set(username="daicho_query").render_as_string(hide_password=False)
+    code, output = await daicho(url, "verify")
+    assert code == 1
+    assert "permission denied for table seals" in output
