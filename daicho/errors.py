@@ -9,6 +9,7 @@ DaichoError
     + ExportDamaged
     + ExportUnreadable
     + FileExists
+    + FileUnwritable
   x LogAltered
   x LogNotEmpty
   x MigrationFailed
@@ -67,6 +68,13 @@ class FileExists(ExportFailed):
 
     def __init__(self, file: Path) -> None:
         super().__init__(f"{file} exists: name another file, or say --force to replace it")
+
+
+class FileUnwritable(ExportFailed):
+    """The file cannot be written; what was there before is as it was."""
+
+    def __init__(self, file: Path, reason: str) -> None:
+        super().__init__(f"{file} cannot be written: {reason}")
 
 
 class ExportUnreadable(ExportFailed):

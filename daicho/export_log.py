@@ -10,13 +10,15 @@ import gzip
 import io
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 
-from daicho.errors import FileExists
+from daicho.errors import FileExists, FileUnwritable
 from daicho.operating import Advance
 from shared.event_log.json_form import format_time
 
@@ -50,45 +52,61 @@ async def export_log(
 ) -> None:
     """Write the log up to `head` into a file, which appears once it is whole.
 
-    The caller owns the transaction, whose snapshot is what is exported. Raises `FileExists`.
+    The caller owns the transaction, whose snapshot is what is exported. Raises `FileExists` and `FileUnwritable`.
     """
     if file.exists() and not force:
         raise FileExists(file)
     partial = file.with_name(f"{file.name}.partial")
+    with _written(file):
+        raw = partial.open("wb")
     try:
-        with partial.open("wb") as raw:
-            with gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=_COMPRESSION, filename="", mtime=0) as packed:
-                await _write(connection, packed, head, now, advance)
-            raw.flush()
-            os.fsync(raw.fileno())
-        partial.replace(file)
+        with raw:
+            packed = gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=_COMPRESSION, filename="", mtime=0)
+            await _write(connection, file, packed, head, now, advance)
+            with _written(file):
+                packed.close()
+                raw.flush()
+                os.fsync(raw.fileno())
+        with _written(file):
+            partial.replace(file)
     finally:
         partial.unlink(missing_ok=True)
 
 
+@contextmanager
+def _written(file: Path) -> Iterator[None]:
+    """Tell what the file system says, which is not what the database says."""
+    try:
+        yield
+    except OSError as error:
+        raise FileUnwritable(file, error.strerror or str(error)) from error
+
+
 async def _write(
-    connection: "asyncpg.Connection[Any]", packed: gzip.GzipFile, head: int, now: datetime, advance: Advance
+    connection: "asyncpg.Connection[Any]", file: Path, packed: gzip.GzipFile, head: int, now: datetime, advance: Advance
 ) -> None:
     """Write everything; while one part is compressed, PostgreSQL makes the next."""
     seals = await connection.fetchval("SELECT count(*) FROM event_store.seals WHERE last_position <= $1", head)
-    packed.write(_line({"daicho_log": FORMAT, "exported_at": format_time(now), "head": head}))
-    async with asyncio.TaskGroup() as group:
-        writing: asyncio.Task[None] | None = None
+    header = {"daicho_log": FORMAT, "exported_at": format_time(now), "head": head}
+    writing = asyncio.create_task(asyncio.to_thread(_pack, file, packed, _line(header)))
+    try:
         for start in range(0, head, _POSITIONS_AT_ONCE):
             end = min(start + _POSITIONS_AT_ONCE, head)
             part = io.BytesIO()
             await connection.copy_from_query(
                 _LINES, start, end, output=part, format="csv", delimiter=DELIMITER, quote=QUOTE
             )
-            if writing is not None:
-                await writing
-            writing = group.create_task(asyncio.to_thread(_pack, packed, part))
+            await writing
+            writing = asyncio.create_task(asyncio.to_thread(_pack, file, packed, part.getbuffer()))
             advance(end - start)
-    packed.write(_line({"end": {"events": head, "seals": seals}}))
+    finally:
+        await writing
+    await asyncio.to_thread(_pack, file, packed, _line({"end": {"events": head, "seals": seals}}))
 
 
-def _pack(packed: gzip.GzipFile, part: io.BytesIO) -> None:
-    packed.write(part.getbuffer())
+def _pack(file: Path, packed: gzip.GzipFile, lines: bytes | memoryview) -> None:
+    with _written(file):
+        packed.write(lines)
 
 
 def _line(content: object) -> bytes:

@@ -5,7 +5,7 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -59,17 +59,23 @@ def read_header(file: Path) -> Header:
     Raises `ExportUnreadable`.
     """
     try:
-        with gzip.open(file, "rb") as packed:
+        with _opened(file) as packed:
             content = json.loads(packed.readline())
         version, head = content["daicho_log"], content["head"]
     except (OSError, EOFError, zlib.error, ValueError, TypeError, KeyError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is not an export of a log"
-        raise ExportUnreadable(file, reason) from error
+        raise ExportUnreadable(file, "it is not an export of a log") from error
     if version != FORMAT:
         raise ExportUnreadable(file, f"its format is {version}, this release reads format {FORMAT}: use a newer one")
     if not isinstance(head, int) or head < 0:
         raise ExportUnreadable(file, "its header is broken")
     return Header(head)
+
+
+def _opened(file: Path) -> gzip.GzipFile:
+    try:
+        return gzip.open(file, "rb")
+    except OSError as error:
+        raise ExportUnreadable(file, error.strerror or str(error)) from error
 
 
 async def import_log(
@@ -87,7 +93,7 @@ async def import_log(
     # Left over from another log, they would be wrong.
     await connection.execute("DELETE FROM event_store.snapshots")
     await connection.execute("CREATE TEMPORARY TABLE incoming (line jsonb NOT NULL) ON COMMIT DROP")
-    with gzip.open(file, "rb") as packed:
+    with _opened(file) as packed:
         end = await _load(connection, file, packed, advance)
     try:
         result = await verify(connection, verified)
@@ -99,28 +105,45 @@ async def import_log(
     return result
 
 
-async def _load(connection: "asyncpg.Connection[Any]", file: Path, packed: gzip.GzipFile, advance: Advance) -> Any:
+async def _load(
+    connection: "asyncpg.Connection[Any]", file: Path, packed: gzip.GzipFile, advance: Advance
+) -> dict[str, int]:
     """Insert every event and seal; give what the last line says. While PostgreSQL takes a part, the next is read."""
     packed.readline()
-    number, last = 1, b""
+    number = 1
     part = await _read(file, packed)
     while part:
         ahead = asyncio.create_task(_read(file, packed))
         try:
             with _refused(file, number + 1, number + len(part)):
-                lines = io.BytesIO(b"".join(part))
-                await connection.copy_to_table("incoming", source=lines, format="csv", delimiter=DELIMITER, quote=QUOTE)
-                inserted = await connection.execute(_EVENTS)
-                await connection.execute(_SEALS)
-                await connection.execute("TRUNCATE incoming")
+                events, seals = await _insert(connection, part)
         finally:
             following = await ahead
-        advance(int(inserted.split()[-1]))
-        number, last, part = number + len(part), part[-1], following
+        number += len(part)
+        advance(events)
+        if events + seals < len(part):
+            if following or events + seals < len(part) - 1:
+                raise ExportDamaged(file, f"up to line {number} there is one that is neither event nor seal")
+            return _end(file, part[-1])
+        part = following
+    raise ExportDamaged(file, f"it ends at line {number}, without its last line")
+
+
+async def _insert(connection: "asyncpg.Connection[Any]", part: Sequence[bytes]) -> tuple[int, int]:
+    """Insert the events and seals among these lines; give how many there were of each."""
+    lines = io.BytesIO(b"".join(part))
+    await connection.copy_to_table("incoming", source=lines, format="csv", delimiter=DELIMITER, quote=QUOTE)
+    events, seals = [await connection.execute(statement) for statement in (_EVENTS, _SEALS)]
+    await connection.execute("TRUNCATE incoming")
+    return int(events.split()[-1]), int(seals.split()[-1])
+
+
+def _end(file: Path, line: bytes) -> dict[str, int]:
     try:
-        return json.loads(last)["end"]
+        end: dict[str, int] = json.loads(line)["end"]
     except (ValueError, TypeError, KeyError):
-        raise ExportDamaged(file, f"it ends at line {number}, without its last line") from None
+        raise ExportDamaged(file, "its last line is broken") from None
+    return end
 
 
 async def _read(file: Path, packed: gzip.GzipFile) -> list[bytes]:
