@@ -67,12 +67,13 @@ async def command_context(request: Request) -> CommandContext:
     key = _header(request, "Idempotency-Key", VISIBLE_ASCII)
     version = _header(request, "If-Match", _VERSION)
     _header(request, CORRELATION_HEADER, VISIBLE_ASCII)
-    trace = request.headers.get("traceparent")
+    trace, actor = request.headers.get("traceparent"), _actor(request)
     return CommandContext(
         command_id=new_id_text(),
         correlation_id=request.state.correlation_id,
+        actor=actor,
         traceparent=trace if trace and _TRACEPARENT.fullmatch(trace) else None,
-        idempotency_key=IdempotencyKey("", key, await _fingerprint(request)) if key else None,
+        idempotency_key=IdempotencyKey(actor or "", key, await _fingerprint(request)) if key else None,
         expected_version=Version(int(version[1:-1])) if version else None,
     )
 
@@ -88,6 +89,12 @@ def command_response(
     if handled.replayed:
         headers["Idempotency-Replayed"] = "true"
     return Response(content, status, headers, media_type="application/json")
+
+
+def _actor(request: Request) -> str | None:
+    """Name the caller, where an authentication middleware (Starlette's `BaseUser`) has found out who it is."""
+    user = request.scope.get("user")
+    return user.identity if user is not None and user.is_authenticated else None
 
 
 def _header(request: Request, name: str, pattern: re.Pattern[str]) -> str | None:

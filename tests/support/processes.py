@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+from typer.testing import CliRunner
 
+from daicho.cli import app
 from tests.support.waiting import wait_until
 
 
@@ -81,13 +83,10 @@ async def service(name: str, database: str, folder: Path | None = None, **settin
         await process.stop()
 
 
-async def daicho(database: str | None, *arguments: str, **environment: str) -> tuple[int | None, str]:
-    """Run a `daicho` command on a database; give its exit code and output."""
-    settings = {"DAICHO_DATABASE_URL": database} if database else {}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "daicho", *arguments,
-        env={**os.environ, "COLUMNS": "200", **settings, **environment},
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-    )  # fmt: skip
-    output, _ = await process.communicate()
-    return process.returncode, output.decode()
+async def daicho(database: str | None, *arguments: str, **environment: str) -> tuple[int, str]:
+    """Run a `daicho` command on a database, in a thread of this process; give its exit code and output."""
+    settings = {"DAICHO_DATABASE_URL": database, "COLUMNS": "200", **environment}
+    result = await asyncio.to_thread(CliRunner().invoke, app, arguments, env=settings)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.output
