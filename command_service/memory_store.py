@@ -21,8 +21,9 @@ class InMemoryEventStore:
 
     async def append(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
         """See `EventStore.append`."""
-        self._refuse_bad_data(commits)
-        return [self._append(commit) for commit in commits]
+        refusals = [self._refusal(commit) for commit in commits]
+        self._require_unique([commit for commit, refusal in zip(commits, refusals, strict=True) if refusal is None])
+        return [refusal or self._append(commit) for commit, refusal in zip(commits, refusals, strict=True)]
 
     async def read_stream(self, stream: StreamId, after_version: Version = Version(0)) -> Sequence[RecordedEvent]:
         """See `EventLog.read_stream`."""
@@ -43,22 +44,24 @@ class InMemoryEventStore:
         """See `EventLog.head`."""
         return Position(len(self._log))
 
-    def _refuse_bad_data(self, commits: Sequence[Commit]) -> None:
-        streams = [commit.stream for commit in commits]
-        ids = [event.event_id for commit in commits for event in commit.events]
-        new = [commit for commit in commits if commit.events[0].event_id not in self._by_id]
-        if len(set(streams)) < len(streams) or len(set(ids)) < len(ids):
-            raise AppendRefused("a stream or an event id occurs twice")
-        if any(event.event_id in self._by_id for commit in new for event in commit.events[1:]):
-            raise AppendRefused("an event id is taken")
-
-    def _append(self, commit: Commit) -> Outcome:
+    def _refusal(self, commit: Commit) -> Outcome | None:
+        """Say why a commit is not appended to the log as it is before the call; None if it is."""
         known = self._by_id.get(commit.events[0].event_id)
         if known is not None:
             return self._known(commit, known)
-        stream = self._streams.get(commit.stream, [])
-        if len(stream) != commit.expected_version:
-            return Conflict(Version(len(stream)))
+        current = len(self._streams.get(commit.stream, ()))
+        return None if current == commit.expected_version else Conflict(Version(current))
+
+    def _require_unique(self, commits: Sequence[Commit]) -> None:
+        streams = [commit.stream for commit in commits]
+        ids = [event.event_id for commit in commits for event in commit.events]
+        if len(set(streams)) < len(streams) or len(set(ids)) < len(ids):
+            raise AppendRefused("a stream or an event id occurs twice")
+        if not self._by_id.keys().isdisjoint(ids):
+            raise AppendRefused("an event id is taken")
+
+    def _append(self, commit: Commit) -> Outcome:
+        stream = self._streams.setdefault(commit.stream, [])
         first = Position(len(self._log) + 1)
         for event in commit.events:
             recorded = RecordedEvent(
@@ -76,7 +79,6 @@ class InMemoryEventStore:
             self._log.append(recorded)
             self._by_id[recorded.event_id] = recorded
             stream.append(recorded)
-        self._streams[commit.stream] = stream
         return Appended(Version(len(stream)), first, Position(len(self._log)))
 
     def _known(self, commit: Commit, first: RecordedEvent) -> Outcome:
