@@ -31,8 +31,8 @@ fix: $(DEV) ## mend what lint and format can mend
 test: $(DEV) ## the whole test suite, against a real PostgreSQL
 	$(BIN)/python -m pytest
 
-load: $(DEV) ## 64 concurrent clients, 5,000 commands each, then the log and read models checked
-	$(BIN)/python -m pytest tests/end_to_end/test_load.py --commands 5000
+load: $(DEV) ## 64 concurrent clients, 5,000 commands each, and a log of 1,000,000 events verified and moved
+	$(BIN)/python -m pytest tests/end_to_end/test_load.py tests/end_to_end/test_large_log.py -rP --commands 5000 --events 1000000
 
 golden: $(DEV) ## add the golden files of new event and state schema versions
 	$(BIN)/python -m tests.support.golden

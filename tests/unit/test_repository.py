@@ -198,6 +198,7 @@ async def test_a_snapshot_that_does_not_parse_is_named_not_used_and_replaced(
     assert (loaded.state, loaded.version, loaded.current) == (Tally(5, "number 4"), 5, True)
     assert str(stream.aggregate_id) in caplog.text
     assert "daicho snapshots drop" in caplog.text
+    assert parts.taken() == [5]
     await parts.taker.save()
     parts.restart()
     assert await parts.repository.load(stream) == loaded
