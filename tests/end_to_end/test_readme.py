@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,8 +30,20 @@ async def test_its_requests_place_confirm_ship_and_read_an_order(data_dir: Path)
     shown = [json.loads(line) for line in re.findall(r'^\{"order_id": .*\}$', text, re.MULTILINE)]
     async with running(up):
         answers = [await answer(command) for command in commands]
-    assert [status for status, _ in answers] == [201, 200, 200, 200]
-    assert [body["status"] for _, body in answers] == ["pending", "confirmed", "shipped", "shipped"]
+    assert [status for status, _ in answers] == [201, 200, 200, 200, None, None]
+    assert [body.get("status") for _, body in answers] == [
+        "pending",
+        "confirmed",
+        "shipped",
+        "shipped",
+        None,
+        "confirmed",
+    ]
+    assert [event["event_type"] for event in answers[4][1]["items"]] == [
+        "OrderPlaced",
+        "OrderConfirmed",
+        "OrderShipped",
+    ]
     assert answers[0][1] == shown[0]
     assert answers[3][1]["tracking_number"] == "1234-5678"
 
@@ -40,10 +53,12 @@ def split(block: str) -> list[str]:
     return [f"curl{command}" for command in re.split(r"^curl", block, flags=re.MULTILINE)[1:]]
 
 
-async def answer(command: str) -> tuple[int, dict[str, object]]:
+async def answer(command: str) -> tuple[int | None, dict[str, Any]]:
+    """Run a command; give the status, where it shows one, and the body."""
     process = await asyncio.create_subprocess_shell(
         command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
     )
-    head, _, body = (await process.communicate())[0].decode().replace("\r", "").partition("\n\n")
-    content: dict[str, object] = json.loads(body)
-    return int(head.split()[1]), content
+    output = (await process.communicate())[0].decode().replace("\r", "")
+    head, _, body = output.rpartition("\n\n")
+    content: dict[str, Any] = json.loads(body)
+    return int(head.split()[1]) if head else None, content

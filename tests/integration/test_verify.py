@@ -1,6 +1,8 @@
 """`daicho verify` finds what was altered behind the log's back, and names the first position (I8)."""
 
 import asyncio
+import re
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -158,6 +160,28 @@ async def test_a_log_rewritten_with_its_seals_does_not_match_an_anchor(log: str,
     assert await first_altered(log, result.head) == EVENTS
     await PostgresEventStore(engine).append([a_commit()])
     assert await first_altered(log, result.head) == EVENTS
+
+
+AUDIT = re.findall(r"```sql\n(.*?)```", (Path(__file__).parents[2] / "docs" / "audit.md").read_text("utf-8"), re.DOTALL)
+
+
+async def audited(engine: AsyncEngine) -> list[list[tuple[object, ...]]]:
+    """Run the documented queries; give the rows of each."""
+    async with engine.connect() as connection:
+        return [[tuple(row) for row in await connection.execute(text(query))] for query in AUDIT]
+
+
+async def test_an_auditor_without_our_code_finds_the_same(log: str, engine: AsyncEngine) -> None:
+    assert await audited(engine) == [[], [], []]
+    await tamper(engine, "UPDATE event_store.events SET event_data = '{\"n\": 2}' WHERE position = 5")
+    assert await audited(engine) == [[(2, 11)], [], []]
+    assert await first_altered(log) == 5
+
+
+async def test_an_auditor_finds_what_is_not_sealed_or_missing(log: str, engine: AsyncEngine) -> None:
+    await tamper(engine, ONE_MORE, "DELETE FROM event_store.events WHERE position = 12")
+    assert await audited(engine) == [[(12, 12)], [(16,)], [(16, 15)]]
+    assert await first_altered(log) == 12
 
 
 async def test_a_log_cut_short_with_its_seals_does_not_match_an_anchor(log: str, engine: AsyncEngine) -> None:
