@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import FastAPI
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from command_service import problems
 from command_service.aggregate import Aggregate
@@ -29,17 +31,16 @@ AGGREGATES: Sequence[Aggregate] = (ORDERS,)
 
 def create_app(settings: CommandSettings, aggregates: Sequence[Aggregate] = AGGREGATES) -> FastAPI:
     """Build the service; it connects when its lifespan starts, and refuses to start off schema head."""
-    engine = create_engine(
-        settings.database_url.get_secret_value(),
-        application_name="daicho-command",
-        pool_size=settings.database_pool_size,
-        statement_timeout=settings.command_deadline,
-    )
-    store = PostgresEventStore(engine)
+    engine = _engine(settings, "daicho-command", settings.database_pool_size)
+    # The one writer has a connection of its own, which no read can keep it from.
+    append_engine = _engine(settings, "daicho-append", 1)
+    store = PostgresEventStore(engine, append_engine)
     group_commit = GroupCommit(store, _limits(settings), time.monotonic)
     snapshots = PostgresSnapshotStore(engine)
     snapshot_taker = SnapshotTaker(snapshots)
     cache = StateCache(settings.state_cache_bytes)
+    # Another connection may lead to another server, whose log may have lost what this process knows.
+    event.listen(append_engine.sync_engine, "connect", lambda *_: cache.clear())
     supervisor = Supervisor()
 
     def command_handler(aggregate: Aggregate) -> CommandHandler[Any, Any, Any]:
@@ -57,6 +58,7 @@ def create_app(settings: CommandSettings, aggregates: Sequence[Aggregate] = AGGR
                 yield
                 await group_commit.close()
         finally:
+            await append_engine.dispose()
             await engine.dispose()
 
     app = create_service(
@@ -69,6 +71,11 @@ def create_app(settings: CommandSettings, aggregates: Sequence[Aggregate] = AGGR
     app.state.max_body_bytes = settings.max_body_bytes
     app.state.command_handlers = {aggregate.aggregate_type: command_handler(aggregate) for aggregate in aggregates}
     return app
+
+
+def _engine(settings: CommandSettings, name: str, pool_size: int) -> AsyncEngine:
+    url = settings.database_url.get_secret_value()
+    return create_engine(url, application_name=name, pool_size=pool_size, statement_timeout=settings.command_deadline)
 
 
 def _limits(settings: CommandSettings) -> Limits:

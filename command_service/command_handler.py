@@ -8,11 +8,11 @@ from itertools import takewhile
 from typing import Any, Generic
 
 from command_service.decider import C, Decider, E, S
-from command_service.errors import ConcurrencyConflict, IdempotencyKeyReused, VersionMismatch
+from command_service.errors import ConcurrencyConflict, IdempotencyKeyReused, OutcomeUnknown, VersionMismatch
 from command_service.event_store import Appended, Commit, Conflict, Duplicate, EventIdTaken, Outcome
 from command_service.idempotency import IdempotencyKey
 from command_service.repository import Known, Repository
-from shared.errors import DaichoError
+from shared.errors import DaichoError, DatabaseUnavailable, Overloaded
 from shared.event_log.events import EventId, NewEvent, Position, RecordedEvent, StreamId, Version
 from shared.event_log.reader import EventLog
 from shared.ids import new_id
@@ -131,7 +131,10 @@ class CommandHandler(Generic[C, S, E]):
                 # Ids made for this request alone: its append was sent twice, after a lost answer.
                 return self._appended(known, events, commit, position)
             case Duplicate() | EventIdTaken():
-                return await self._find_earlier(context)
+                try:
+                    return await self._find_earlier(context)
+                except (DatabaseUnavailable, Overloaded) as error:
+                    raise OutcomeUnknown from error  # It, or an earlier one with its key, took effect.
             case Conflict():
                 return None
 

@@ -21,7 +21,10 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of the queue and of a batch, in commits and bytes, and of the time to learn an outcome, in seconds."""
+    """Bounds of the queue and of a batch, in commits and bytes.
+
+    `deadline`: seconds that a commit may wait to be sent, and then to learn its outcome.
+    """
 
     queue_commits: int = 2048
     queue_bytes: int = 64 * 1024 * 1024
@@ -34,6 +37,7 @@ class Limits:
 class _Waiting:
     commit: Commit
     size: int
+    since: float
     outcome: "asyncio.Future[Outcome]"
 
 
@@ -55,15 +59,16 @@ class GroupCommit:
     async def append(self, commit: Commit) -> Outcome:
         """Append one commit, in company; give its outcome.
 
-        Raises `Overloaded` at once if the queue is full, `DatabaseUnavailable` (nothing was sent),
-        `OutcomeUnknown` (no answer before the deadline) or `AppendRefused` (this commit's data).
+        Raises `Overloaded` at once if the queue is full, or if it was not sent before the deadline,
+        `DatabaseUnavailable` (nothing was sent), `OutcomeUnknown` (no answer before the deadline) or `AppendRefused`
+        (this commit's data).
         A caller that is cancelled before its commit is sent takes it back.
         """
         size = sum(_bytes(event.data) + _bytes(event.metadata) for event in commit.events)
         full = len(self._queue) >= self._limits.queue_commits or self._queued_bytes + size > self._limits.queue_bytes
         if self._closed or full:
             raise Overloaded("The service is stopping." if self._closed else "Too many commands are waiting.")
-        waiting = _Waiting(commit, size, asyncio.get_running_loop().create_future())
+        waiting = _Waiting(commit, size, self._clock(), asyncio.get_running_loop().create_future())
         self._queue.append(waiting)
         self._queued_bytes += size
         self._idle.clear()
@@ -95,13 +100,19 @@ class GroupCommit:
             _fail(self._queue, Overloaded("The service is stopping."))
 
     def _take_batch(self) -> list[_Waiting]:
-        """Take from the queue, oldest first; what cannot share this batch keeps its place in the queue."""
+        """Take from the queue, oldest first; what cannot share this batch keeps its place in the queue.
+
+        What has waited for longer than the deadline is given up: a stall is not handed on, commit by commit.
+        """
+        overdue = self._clock() - self._limits.deadline
         batch: list[_Waiting] = []
         left: list[_Waiting] = []
         taken: set[object] = set()
         room = self._limits.batch_bytes
         while self._queue and len(batch) < self._limits.batch_commits and room > 0:
             waiting = self._queue.popleft()
+            if waiting.since < overdue:
+                _fail([waiting], Overloaded("It waited too long to be sent."))
             if waiting.outcome.done():
                 self._queued_bytes -= waiting.size
                 continue
@@ -146,7 +157,8 @@ class GroupCommit:
             except OutcomeUnknown as error:
                 unknown = error
                 _logger.warning("no answer to an append of %d commits; sending it again", len(commits))
-            except DatabaseUnavailable:
+            except (DatabaseUnavailable, Overloaded):
+                # Nothing was sent this time. What was sent before may have taken effect, though.
                 if unknown is None:
                     raise
             delay = next(delays)

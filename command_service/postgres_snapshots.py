@@ -19,10 +19,12 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from command_service.snapshots import Snapshot, Stored
-from shared.database import fetch_all, translate_errors
+from shared.database import fetch_all, sqlstate, translate_errors
+from shared.errors import DatabaseUnavailable
 from shared.event_log.events import StreamId, Version
 from shared.event_log.reader import RECORDED_COLUMNS, PostgresEventLog, recorded
 from shared.event_log.tables import events, snapshots
@@ -51,6 +53,8 @@ class PostgresSnapshotStore:
 
     async def save(self, snapshots: Sequence[Snapshot]) -> None:
         """See `SnapshotStore.save`."""
+        # In one order everywhere, so that processes that save the same streams do not lock each other out.
+        snapshots = sorted(snapshots, key=lambda snapshot: snapshot.stream)
         values = {
             "types": [snapshot.stream.aggregate_type for snapshot in snapshots],
             "ids": [snapshot.stream.aggregate_id for snapshot in snapshots],
@@ -58,9 +62,12 @@ class PostgresSnapshotStore:
             "states": [snapshot.state.decode() for snapshot in snapshots],
             "schema_versions": [snapshot.state_schema_version for snapshot in snapshots],
         }
-        with translate_errors():
-            async with self._engine.connect() as connection:
-                await connection.execute(_SAVE, values)
+        try:
+            with translate_errors():
+                async with self._engine.connect() as connection:
+                    await connection.execute(_SAVE, values)
+        except DBAPIError as error:
+            raise DatabaseUnavailable(f"the database does not take snapshots ({sqlstate(error)})") from error
 
 
 def _stored(stream: StreamId, state_schema_version: int) -> Select[Any]:

@@ -16,6 +16,7 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from command_service.errors import AppendRefused, OutcomeUnknown
 from command_service.event_store import Appended, Commit, Conflict, Duplicate, EventIdTaken, Outcome
@@ -46,24 +47,34 @@ _APPEND = select(
 )
 
 _RESOURCES_EXHAUSTED = "53"
+_DATA_REFUSED = ("22", "23", "54")
+"""SQLSTATE prefixes: bad data, a constraint, a limit. Any other error says nothing about the commits."""
 
 
 class PostgresEventStore(PostgresEventLog):
-    """Appends through a pool whose connections are in autocommit: one statement is one transaction."""
+    """Appends in autocommit: one statement is one transaction.
+
+    `append_engine` has a pool of its own where appends must not wait for reads.
+    """
+
+    def __init__(self, engine: AsyncEngine, append_engine: AsyncEngine | None = None) -> None:
+        super().__init__(engine)
+        self._append_engine = append_engine or engine
 
     async def append(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
         """See `EventStore.append`."""
         with translate_errors():
-            connection = await self._engine.connect()
+            connection = await self._append_engine.connect()
         try:
             rows = (await connection.execute(_APPEND, _parameters(commits))).all()
         except (DBAPIError, OSError) as error:
-            if sqlstate(error).startswith(_RESOURCES_EXHAUSTED):
-                raise DatabaseUnavailable("the database has run out of a resource") from error
-            if is_connection_failure(error):
+            code = sqlstate(error)
+            if code.startswith(_DATA_REFUSED):
+                raise AppendRefused(f"the database refused the append ({code})") from error
+            if is_connection_failure(error) and not code.startswith(_RESOURCES_EXHAUSTED):
                 await connection.invalidate()
                 raise OutcomeUnknown from error
-            raise AppendRefused(f"the database refused the append ({sqlstate(error)})") from error
+            raise DatabaseUnavailable(f"the database cannot append now ({code})") from error
         finally:
             await connection.close()
         return [_outcome(row) for row in rows]

@@ -65,7 +65,12 @@ class Repository(Generic[S, E]):
         entry = self._cache.get(stream)
         if entry is None:
             return None
-        state = self._schema.decode(entry.state)
+        try:
+            state = self._schema.decode(entry.state)
+        except InvalidSnapshot as error:
+            _logger.warning("the cached state of %s %s is not used: %s", *stream, error)
+            self._cache.forget(stream)
+            return None
         return Known(stream, state, entry.version, entry.position, entry.occurred_at, entry.snapshot_version)
 
     async def load(self, stream: StreamId) -> Known[S]:

@@ -12,7 +12,12 @@ class CommandSettings(ServiceSettings):
     max_body_bytes: int = Field(default=1_048_576, ge=1024, description="Largest request body")
     queue_commits: int = Field(default=2048, ge=1, description="Commands that may wait to be appended; more get 503")
     batch_commits: int = Field(default=256, ge=1, le=10_000, description="Most commands in one append")
-    command_deadline: float = Field(default=10.0, gt=0, le=300, description="Seconds to learn an append's outcome")
+    command_deadline: float = Field(
+        default=10.0,
+        gt=0,
+        le=300,
+        description="Seconds that a command may wait to be sent, and then to learn its outcome",
+    )
     state_cache_bytes: int = Field(
         default=67_108_864, ge=0, description="Memory for the states of aggregates that were just changed; 0: none"
     )

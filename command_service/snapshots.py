@@ -54,8 +54,8 @@ class StateSchema(Generic[S]):
         try:
             return self._adapter.validate_json(state)
         except ValidationError as error:
-            reasons = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_input=False))
-            raise InvalidSnapshot("; ".join(reasons)) from error
+            reasons = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+            raise InvalidSnapshot("; ".join(reasons)) from None
 
     def json_schema(self) -> dict[str, Any]:
         """Give the JSON Schema of a written state."""

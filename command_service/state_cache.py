@@ -56,6 +56,11 @@ class StateCache:
             _, dropped = self._entries.popitem(last=False)
             self._bytes -= _size(dropped)
 
+    def clear(self) -> None:
+        """Drop every entry."""
+        self._entries.clear()
+        self._bytes = 0
+
     def forget(self, stream: StreamId) -> None:
         """Drop the stream's entry."""
         dropped = self._entries.pop(stream, None)

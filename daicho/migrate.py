@@ -23,7 +23,10 @@ async def migrate(database_url: str, read_database_url: str) -> None:
 
 
 async def _upgrade(history: SchemaHistory, url: str) -> None:
-    engine = create_engine(url, application_name="daicho-migrate", pool_size=1, autocommit=False)
+    # An index on a large log takes its time.
+    engine = create_engine(
+        url, application_name="daicho-migrate", pool_size=1, autocommit=False, statement_timeout=None
+    )
     try:
         with translate_errors():
             async with engine.begin() as connection:

@@ -17,16 +17,14 @@ from shared.schema import EVENT_STORE
 Advance = Callable[[int], None]
 """Told how many more are done."""
 
-_DAY = 86_400.0
-
 
 @asynccontextmanager
 async def log_connection(url: str) -> AsyncIterator["asyncpg.Connection[Any]"]:
-    """Give a connection to the event log, in UTC, whose statements may take a day.
+    """Give a connection to the event log, in UTC, whose statements may take any time.
 
     Raises `SchemaNotAtHead`, `DatabaseUnavailable`, and `DatabaseRefused` for what PostgreSQL refuses while this lasts.
     """
-    engine = create_engine(url, application_name="daicho-operate", pool_size=1, statement_timeout=_DAY)
+    engine = create_engine(url, application_name="daicho-operate", pool_size=1, statement_timeout=None)
     try:
         await EVENT_STORE.require_head(engine)
         with refusals(), translate_errors():

@@ -17,7 +17,8 @@ from shared.backoff import backoff
 
 _logger = logging.getLogger(__name__)
 
-_STOP_SECONDS = 15.0
+_STOP_SECONDS = 25.0
+"""More than uvicorn (10 s) and the last commits (their deadline, 10 s by default) take."""
 _READY_SECONDS = 60.0
 _STEADY_SECONDS = 30.0
 """A service that lived this long is started again at once."""

@@ -40,9 +40,9 @@ def create_engine(
     application_name: str,
     pool_size: int,
     autocommit: bool = True,
-    statement_timeout: float = _STATEMENT_TIMEOUT,
+    statement_timeout: float | None = _STATEMENT_TIMEOUT,
 ) -> AsyncEngine:
-    """Make an engine; it connects at first use. `statement_timeout` is in seconds.
+    """Make an engine; it connects at first use. `statement_timeout` is in seconds; None: no limit.
 
     With `autocommit` each statement is a transaction of its own at READ COMMITTED, with no round trips
     for BEGIN and ROLLBACK.
@@ -92,7 +92,7 @@ def translate_errors() -> Iterator[None]:
 
 
 async def fetch_all(engine: AsyncEngine, query: Executable) -> Sequence[AnyRow]:
-    """Run one read-only statement; a pooled connection found broken is replaced, once.
+    """Run one read-only statement; again, once, if its pooled connection was broken or from before a migration.
 
     Raises `DatabaseUnavailable` and `Overloaded`.
     """
@@ -100,9 +100,14 @@ async def fetch_all(engine: AsyncEngine, query: Executable) -> Sequence[AnyRow]:
         try:
             return await _fetch_all(engine, query)
         except DBAPIError as error:
-            if not is_connection_failure(error):
+            if not is_connection_failure(error) and not _is_from_before_a_migration(error):
                 raise
         return await _fetch_all(engine, query)
+
+
+def _is_from_before_a_migration(error: DBAPIError) -> bool:
+    """Tell whether a cached plan is of other columns than the tables have now; SQLAlchemy has then dropped it."""
+    return isinstance(error.driver_exception, asyncpg.InvalidCachedStatementError)
 
 
 async def _fetch_all(engine: AsyncEngine, query: Executable) -> Sequence[AnyRow]:

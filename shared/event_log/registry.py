@@ -63,7 +63,8 @@ class EventRegistry:
                 return event_class.model_validate_json(recorded.data)
             return event_class.model_validate_json(json.dumps(self._upcast(recorded, event_class.schema_version)))
         except ValidationError as error:
-            raise InvalidEventData(event_type, version, recorded.event_id, _reasons(error)) from error
+            # Not its cause: that quotes the data, which are none of a log file's business.
+            raise InvalidEventData(event_type, version, recorded.event_id, _reasons(error)) from None
 
     def to_current(self, recorded: RecordedEvent) -> RecordedEvent:
         """Give an event as the current schema version has it, for showing; one that cannot be read is left as it is.
@@ -95,4 +96,4 @@ class EventRegistry:
 
 def _reasons(error: ValidationError) -> str:
     """Say what does not fit, without the data itself."""
-    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_input=False))
+    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())

@@ -21,7 +21,7 @@ CLIENTS = 16
 
 TERMINATE = """
 SELECT state, pg_terminate_backend(pid) FROM pg_stat_activity
-WHERE datname = current_database() AND application_name = 'daicho-command' AND query LIKE '%event_store.append%'
+WHERE datname = current_database() AND application_name = 'daicho-append'
 """
 
 

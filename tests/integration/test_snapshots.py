@@ -1,5 +1,6 @@
 """Snapshots and the state cache over PostgreSQL and HTTP: off the request's path, and never a wrong answer."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -15,6 +16,7 @@ from command_service.repository import Repository
 from command_service.snapshot_taker import SnapshotTaker
 from command_service.snapshots import Snapshot, StateSchema
 from command_service.state_cache import StateCache
+from shared.errors import DatabaseUnavailable
 from shared.event_log.events import StreamId, Version
 from tests.support.apps import command_service, command_settings, running
 from tests.support.http import assert_problem, place
@@ -60,6 +62,39 @@ async def test_two_services_that_know_an_order_by_heart_agree(database: str) -> 
         )
         assert refused["order_status"] == "shipped"
         assert_problem(await there.post(f"{location}/confirm", headers={"If-Match": '"2"'}), 412, "version-mismatch")
+
+
+async def test_what_is_known_by_heart_is_forgotten_with_the_connection(database: str, engine: AsyncEngine) -> None:
+    """A failover or a restore ends every connection; here the log's last event is another one afterwards."""
+    async with command_service(database) as http:
+        location = (await place(http)).headers["Location"]
+        await http.post(f"{location}/confirm")
+        async with engine.connect() as connection:
+            await connection.execute(text("ALTER TABLE event_store.events DISABLE TRIGGER ALL"))
+            await connection.execute(
+                text(
+                    "UPDATE event_store.events SET event_type = 'OrderCancelled', event_data = '{\"reason\": \"x\"}' WHERE version = 2"
+                )
+            )
+            await connection.execute(
+                text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'daicho-append'")
+            )
+        await place(http)
+        problem = assert_problem(await http.post(f"{location}/ship"), 409, "invalid-transition")
+        assert problem["order_status"] == "cancelled"
+
+
+async def test_processes_that_save_the_same_streams_do_not_lock_each_other_out(engine: AsyncEngine) -> None:
+    store = PostgresSnapshotStore(engine)
+    streams = [a_tally() for _ in range(2000)]
+    for version in range(1, 6):
+        saved = [Snapshot(stream, Version(version), b"{}", 1) for stream in streams]
+        await asyncio.gather(store.save(saved), store.save(saved[::-1]))
+
+
+async def test_a_database_that_refuses_snapshots_costs_them_only(engine: AsyncEngine) -> None:
+    with pytest.raises(DatabaseUnavailable, match="does not take snapshots"):
+        await PostgresSnapshotStore(engine).save([Snapshot(a_tally(), Version(1), b"{", 1)])
 
 
 @pytest.mark.parametrize("snapshot", [0, 1, 137, 299, 300])

@@ -53,7 +53,7 @@ class Restart:
 Step = Handle | Save | Restart
 
 processes = st.integers(0, PROCESSES - 1)
-commands = st.one_of(st.builds(Add, st.integers(1, 5), st.integers(1, 4)), st.builds(Take, st.integers(1, 12)))
+commands = st.one_of(st.builds(Add, st.integers(1, 3), st.integers(1, 2)), st.builds(Take, st.integers(1, 4)))
 handle = st.builds(Handle, processes, st.integers(0, 1), commands)
 steps = st.lists(
     st.one_of(
@@ -63,10 +63,10 @@ steps = st.lists(
         st.builds(Save, processes),
         st.builds(Restart, processes, st.integers(1, 2)),
     ),
-    min_size=8,
+    min_size=20,
     max_size=60,
 )
-cache_sizes = st.sampled_from([0, ENTRY_BYTES + 40, 1_000_000])
+cache_sizes = st.sampled_from([1_000_000, ENTRY_BYTES + 40, 0])
 
 
 class HeldTaker(SnapshotTaker):

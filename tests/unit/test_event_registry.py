@@ -1,6 +1,7 @@
 """Stored events become objects of the current classes, or a typed error says why not."""
 
 import json
+import traceback
 from decimal import Decimal
 from typing import Any, ClassVar
 from uuid import UUID
@@ -98,10 +99,11 @@ def test_an_event_that_cannot_be_read_is_a_typed_error(event: RecordedEvent, err
 
 
 def test_an_error_keeps_the_events_data_to_itself() -> None:
+    data = {"reason": {"secret": "-".join("s3cr3t")}}
     with pytest.raises(InvalidEventData) as raised:
-        EVENTS.decode(recorded("OrderCancelled", 1, {"reason": {"secret": "s3cr3t"}}))
+        EVENTS.decode(recorded("OrderCancelled", 1, data))
     assert "reason" in str(raised.value)
-    assert "s3cr3t" not in str(raised.value)
+    assert data["reason"]["secret"] not in "".join(traceback.format_exception(raised.value))
 
 
 def test_old_data_that_is_no_object_is_a_typed_error() -> None:

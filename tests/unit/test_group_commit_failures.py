@@ -7,8 +7,8 @@ import pytest
 from command_service.errors import AppendRefused, OutcomeUnknown
 from command_service.event_store import Appended, Duplicate
 from command_service.group_commit import GroupCommit, Limits
-from shared.errors import DatabaseUnavailable, Overloaded
-from tests.support.events import a_commit
+from shared.errors import DaichoError, DatabaseUnavailable, Overloaded
+from tests.support.events import a_commit, a_stream
 from tests.unit.gated_store import GatedStore, hold, running, start
 
 
@@ -36,12 +36,39 @@ async def test_an_append_without_an_answer_is_sent_again_as_it_was(when: str) ->
     assert await store.head() == 1
 
 
-async def test_a_lost_answer_and_a_database_that_then_is_away_is_still_unknown() -> None:
+@pytest.mark.parametrize("then", [DatabaseUnavailable(), Overloaded()])
+async def test_a_lost_answer_and_a_database_that_then_is_away_is_still_unknown(then: DaichoError) -> None:
+    """What was sent first may have taken effect: it is never said that nothing was changed."""
     store = GatedStore()
-    store.before = [OutcomeUnknown(), DatabaseUnavailable(), DatabaseUnavailable()]
+    store.after = [OutcomeUnknown()]
+    store.before = [None, then, then]
     async with running(store) as group_commit:
-        assert isinstance(await group_commit.append(a_commit()), Appended)
+        assert isinstance(await group_commit.append(a_commit()), Duplicate)
     assert len(store.calls) == 4
+    store.after, store.before = [OutcomeUnknown()], [None, *[then] * 20]
+    async with running(store) as group_commit:
+        with pytest.raises(OutcomeUnknown):
+            await group_commit.append(a_commit())
+    assert await store.head() == 2
+
+
+async def test_a_stall_is_not_handed_on_commit_by_commit() -> None:
+    """Ten commits of one stream wait while the first takes its whole deadline: none of them waits for one more."""
+    store, stream, now = GatedStore(), a_stream(), 0.0
+    async with running(store, Limits(deadline=5.0), lambda: now) as group_commit:
+        store.gate.clear()
+        first, *waiting = await start(group_commit, *(a_commit(stream) for _ in range(10)))
+        store.before = [OutcomeUnknown()]
+        now = 5.1
+        (fresh,) = await start(group_commit, a_commit())
+        store.gate.set()
+        with pytest.raises(OutcomeUnknown):
+            await first
+        for one in waiting:
+            with pytest.raises(Overloaded, match="waited too long"):
+                await one
+        assert isinstance(await fresh, Appended)
+    assert len(store.calls) == 2
 
 
 async def test_no_answer_before_the_deadline_is_outcome_unknown() -> None:
@@ -141,7 +168,7 @@ async def test_closing_with_nothing_to_do_returns_at_once() -> None:
 
 async def test_closing_does_not_wait_past_the_deadline() -> None:
     store = GatedStore()
-    async with running(store, Limits(deadline=0)) as group_commit:
+    async with running(store, Limits(deadline=0.01), lambda: 0.0) as group_commit:
         sent = await hold(store, group_commit)
         (queued,) = await start(group_commit, a_commit())
         await group_commit.close()

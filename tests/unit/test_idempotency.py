@@ -6,15 +6,15 @@ from uuid import UUID
 
 import pytest
 
-from command_service.errors import (
-    IdempotencyKeyReused,
-)
+from command_service.errors import IdempotencyKeyReused, OutcomeUnknown
 from command_service.event_store import Commit, Outcome
 from command_service.idempotency import IdempotencyKey
 from command_service.memory_store import InMemoryEventStore
 from command_service.orders.commands import ConfirmOrder, ShipOrder
 from command_service.orders.errors import InvalidTransition
-from shared.event_log.events import StreamId
+from shared.errors import DatabaseUnavailable
+from shared.event_log.events import EventId, RecordedEvent, StreamId
+from tests.support.events import WHEN
 from tests.unit.handlers import PLACE, Handler, a_context, a_handler, an_idle_handler, an_order
 
 
@@ -106,3 +106,19 @@ async def test_a_replay_is_found_though_the_rules_now_refuse(handler: Handler) -
     first = await handler.handle(order, ConfirmOrder(), a_context("k", expected=1))
     again = await handler.handle(order, ConfirmOrder(), a_context("k", expected=1))
     assert again == replace(first, replayed=True)
+
+
+async def test_a_command_known_to_have_taken_effect_is_never_called_undone(store: InMemoryEventStore) -> None:
+    """Its append was sent twice, and the look at what it came to fails."""
+
+    class Away(InMemoryEventStore):
+        async def find_event(self, event_id: EventId) -> RecordedEvent | None:
+            raise DatabaseUnavailable("away")
+
+    async def append_twice(commit: Commit) -> Outcome:
+        await store.append([commit])
+        return (await store.append([commit]))[0]
+
+    with pytest.raises(OutcomeUnknown):
+        await a_handler(Away(lambda: WHEN), append_twice).handle(an_order(), PLACE, a_context("k"), creates=True)
+    assert await store.head() == 1

@@ -10,7 +10,7 @@ from command_service.memory_store import InMemoryEventStore, InMemorySnapshotSto
 from command_service.repository import Known, Repository
 from command_service.snapshot_taker import SnapshotTaker
 from command_service.snapshots import Snapshot, SnapshotStore, StateSchema, Stored
-from command_service.state_cache import StateCache
+from command_service.state_cache import CachedState, StateCache
 from shared.event_log.events import Position, StreamId, Version
 from tests.support import tally
 from tests.support.events import WHEN
@@ -202,6 +202,13 @@ async def test_a_snapshot_that_does_not_parse_is_named_not_used_and_replaced(
     await parts.taker.save()
     parts.restart()
     assert await parts.repository.load(stream) == loaded
+
+
+async def test_a_cached_state_that_does_not_come_back_is_forgotten(parts: Parts) -> None:
+    stream = a_tally()
+    parts.cache.put(stream, CachedState(Version(1), Position(1), WHEN, b'{"total": NaN}', Version(0)))
+    assert parts.repository.cached(stream) is None
+    assert parts.cache.get(stream) is None
 
 
 async def test_without_room_in_the_cache_everything_is_loaded(parts: Parts) -> None:

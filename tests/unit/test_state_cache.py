@@ -55,6 +55,10 @@ def test_forgetting_gives_the_room_back() -> None:
     for _ in range(2):
         cache.forget(stream)
         assert (cache.get(stream), cache.bytes) == (None, 0)
+    for _ in range(3):
+        cache.put(a_stream(), an_entry())
+    cache.clear()
+    assert cache.bytes == 0
 
 
 def test_an_entry_takes_no_more_than_is_reckoned() -> None:
