@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select
+from sqlalchemy import ColumnElement, Select, Subquery, func, select, union_all
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.database import fetch_all
 from shared.event_log.events import Position, RecordedEvent
 from shared.event_log.reader import RECORDED_COLUMNS, PostgresEventLog, recorded
 from shared.event_log.tables import events
+
+_PAGE_BYTES = 4 * 1024 * 1024
+"""Where a page ends though its limit is not reached, in bytes as stored; at least one event is on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,10 @@ class EventPage:
 
 
 class EventPages:
-    """Searches the log; `aggregate_types` are those whose streams can be asked for by id alone."""
+    """Searches the log; `aggregate_types` are those whose streams can be asked for by id alone.
+
+    Pages are bounded in bytes too (invariant I10). All methods raise `DatabaseUnavailable` and `Overloaded`.
+    """
 
     def __init__(self, engine: AsyncEngine, aggregate_types: Collection[str]) -> None:
         self._engine = engine
@@ -41,28 +47,50 @@ class EventPages:
         self._aggregate_types = aggregate_types
 
     async def read(self, after: Position, limit: int, filters: EventFilters) -> EventPage:
-        """Give up to `limit` of the wanted events past a position.
-
-        Raises `DatabaseUnavailable` and `Overloaded`.
-        """
+        """Give up to `limit` of the wanted events past a position."""
         head = await self._log.head()
-        found = [recorded(row) for row in await fetch_all(self._engine, self.query(after, limit, filters))]
-        if len(found) == limit:
+        rows = await fetch_all(self._engine, self.query(after, limit, filters))
+        found = [recorded(row) for row in rows]
+        if found and (len(found) == limit or len(found) < rows[0].available):
             return EventPage(found, found[-1].position, head)
         last = found[-1].position if found else after
         return EventPage(found, max(head, last, after), head)
 
     async def read_last(self, limit: int, filters: EventFilters) -> EventPage:
-        """Give the last `limit` of the wanted events. Raises as `read`."""
+        """Give the last `limit` of the wanted events."""
         head = await self._log.head()
-        query = RECORDED_COLUMNS.where(events.c.position <= head, *self._conditions(filters))
-        rows = await fetch_all(self._engine, query.order_by(events.c.position.desc()).limit(limit))
-        return EventPage([recorded(row) for row in reversed(rows)], head, head)
+        wanted = select(events.c.position).where(events.c.position <= head, *self._conditions(filters))
+        newest = wanted.order_by(events.c.position.desc()).limit(limit).subquery()
+        query = RECORDED_COLUMNS.join(newest, newest.c.position == events.c.position).order_by(events.c.position)
+        return EventPage([recorded(row) for row in await fetch_all(self._engine, query)], head, head)
 
     def query(self, after: Position, limit: int, filters: EventFilters) -> Select[Any]:
-        """Make the statement that reads a page."""
-        query = RECORDED_COLUMNS.where(events.c.position > after, *self._conditions(filters))
-        return query.order_by(events.c.position).limit(limit)
+        """Make the statement that reads a page: positions and sizes first, then the events that fit."""
+        wanted = self._wanted(after, limit, filters)
+        sizes = select(
+            wanted.c.position,
+            func.count().over().label("available"),
+            (func.sum(wanted.c.size).over(order_by=wanted.c.position) - wanted.c.size).label("before"),
+        ).subquery()
+        return (
+            RECORDED_COLUMNS.add_columns(sizes.c.available)
+            .join(sizes, sizes.c.position == events.c.position)
+            .where(sizes.c.before < _PAGE_BYTES)
+            .order_by(events.c.position)
+        )
+
+    def _wanted(self, after: Position, limit: int, filters: EventFilters) -> Subquery:
+        """Give positions and sizes of the wanted events."""
+        size = (func.pg_column_size(events.c.event_data) + func.pg_column_size(events.c.metadata)).label("size")
+        query = select(events.c.position, size).where(events.c.position > after, *self._conditions(filters))
+        query = query.order_by(events.c.position).limit(limit)
+        types = sorted(set(filters.event_types or ()))
+        if len(types) > 1 and filters.aggregate_id is None and filters.correlation_id is None:
+            # One ordered walk of the index for each type: together they would be found by a walk through the log.
+            each = [query.where(events.c.event_type == one).subquery() for one in types]
+            found = union_all(*(select(one) for one in each)).subquery()
+            return select(found).order_by(found.c.position).limit(limit).subquery()
+        return query.subquery()
 
     def _conditions(self, filters: EventFilters) -> "list[ColumnElement[bool]]":
         conditions: list[ColumnElement[Any]] = []

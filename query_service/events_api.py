@@ -26,6 +26,9 @@ Schema = Annotated[
 ]
 
 
+EventType = Annotated[str, Field(pattern="^[A-Za-z][A-Za-z0-9_.]*$", max_length=200)]
+
+
 class HistoryParameters(BaseModel):
     """How events are shown; parameters other than the fields are refused by name."""
 
@@ -39,7 +42,7 @@ class EventParameters(HistoryParameters):
 
     after: int = Field(default=0, ge=0, le=MAX_POSITION, description="Events past this position")
     limit: int = Field(default=100, ge=1, le=1000)
-    event_type: list[str] = Field(default=[], max_length=50, description="One of these")
+    event_type: list[EventType] = Field(default=[], max_length=50, description="One of these")
     aggregate_id: UUID | None = Field(default=None, description="Of this aggregate, such as an order")
     correlation_id: str | None = Field(
         default=None, pattern=f"^{VISIBLE_ASCII.pattern}$", description="Of the story that has this `X-Correlation-ID`"
@@ -53,14 +56,17 @@ class Events(BaseModel):
 
 
 class EventsPage(Events):
-    """Some events; `after=next_after` gives those that follow, now or later."""
+    """Some events; `after=next_after` gives those that follow, now or later.
+
+    A page may hold fewer than `limit`, where events are large: only an empty one means that there are no more so far.
+    """
 
     next_after: int
 
 
 @router.get("/events", response_model=EventsPage, operation_id="listEvents", summary="The event log")
 async def list_events(parameters: Annotated[EventParameters, Query()], request: Request) -> Response:
-    """Give the events past a position, in order. An empty page means that there are no more so far.
+    """Give the events past a position, in order. Only an empty page means that there are no more so far.
 
     It is read from the log itself, so it holds whatever a command was answered for.
     """

@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from shared.errors import EventOutOfPlace
 from shared.event_log.events import DomainEvent, RecordedEvent
 
 
@@ -14,6 +15,11 @@ class DecodedEvent(NamedTuple):
 
     record: RecordedEvent
     event: DomainEvent
+
+
+def out_of_place(record: RecordedEvent, reason: str) -> EventOutOfPlace:
+    """Make the error of an event that cannot follow those before it."""
+    return EventOutOfPlace(record.event_type, record.schema_version, record.event_id, reason)
 
 
 class Projection(Protocol):

@@ -1,13 +1,13 @@
 """Read your own writes: a request names a position, and is answered at or past it."""
 
 import re
-from typing import Annotated, cast
+from typing import Annotated
 
 from fastapi import Header, Query, Request
 from pydantic import BaseModel, Field
 
 from query_service.parameters import MAX_POSITION
-from query_service.projected_position import ProjectedPosition
+from query_service.reading import ReadModel
 from shared.event_log.events import Position
 
 DEFAULT_WAIT = 2.0
@@ -25,19 +25,18 @@ class PositionHeaders(BaseModel):
     prefer: str | None = Field(default=None, description="`wait=S`: seconds to wait for the position (2, at most 30).")
 
 
-async def read_your_writes(
+async def read_model(
     request: Request,
     headers: Annotated[PositionHeaders, Header()],
     min_position: Annotated[int | None, Query(ge=0, le=MAX_POSITION)] = None,
-) -> None:
-    """Wait until the read model is at the request's position.
+) -> ReadModel:
+    """Give the read model, at the request's position or past it.
 
-    Raises `ReadModelBehind` when it is not in time, `Overloaded` when too many wait.
+    It waits when it is read, not here: a request that is not valid is refused without waiting.
     """
-    wanted = max(headers.event_position or 0, min_position or 0)
-    if wanted:
-        projected = cast("ProjectedPosition", request.app.state.projected)
-        await projected.wait_for(Position(wanted), _wait_seconds(headers.prefer))
+    wanted = Position(max(headers.event_position or 0, min_position or 0))
+    state = request.app.state
+    return ReadModel(state.read_engine, state.projected, wanted, _wait_seconds(headers.prefer))
 
 
 def _wait_seconds(prefer: str | None) -> float:

@@ -1,6 +1,6 @@
 """Projections that keep one row per aggregate, each written as a pure fold."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Generic, TypeVar
 from uuid import UUID
@@ -10,7 +10,7 @@ from sqlalchemy import column as make_column
 from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from query_service.projection import DecodedEvent
+from query_service.projection import DecodedEvent, out_of_place
 
 R = TypeVar("R")
 
@@ -62,17 +62,17 @@ class RowProjection(Generic[R]):
         if self.derive is not None:
             await self.derive(connection, [Change(before.get(key), row) for key, row in after.items()])
 
-    def fold_all(self, events: Iterable[DecodedEvent]) -> R:
+    def fold_all(self, events: Sequence[DecodedEvent]) -> R:
         """Give the row that one aggregate's events, from the first on, lead to.
 
-        Raises `LookupError` if none of them makes a row.
+        Raises `EventOutOfPlace` if the first one makes no row.
         """
         row: R | None = None
         for decoded in events:
             if decoded.record.event_type in self.event_types:
                 row = self.fold(row, decoded)
         if row is None:
-            raise LookupError(f"{self.name}: no event makes a row")
+            raise out_of_place(events[0].record, f"{self.name} has no row of it")
         return row
 
     async def _load(self, connection: AsyncConnection, batch: Sequence[DecodedEvent]) -> Mapping[UUID, R]:

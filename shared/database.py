@@ -6,6 +6,7 @@ from typing import Any
 
 import asyncpg
 from sqlalchemy import Executable, Row
+from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -107,7 +108,7 @@ async def fetch_all(engine: AsyncEngine, query: Executable) -> Sequence[AnyRow]:
 
 def _is_from_before_a_migration(error: DBAPIError) -> bool:
     """Tell whether a cached plan is of other columns than the tables have now; SQLAlchemy has then dropped it."""
-    return isinstance(error.driver_exception, asyncpg.InvalidCachedStatementError)
+    return isinstance(error.orig, AsyncAdapt_asyncpg_dbapi.InvalidCachedStatementError)
 
 
 async def _fetch_all(engine: AsyncEngine, query: Executable) -> Sequence[AnyRow]:

@@ -6,6 +6,7 @@ DaichoError
     + UnknownEventType
     + UnknownSchemaVersion
     + InvalidEventData
+    + EventOutOfPlace
 * DatabaseUnavailable
 * Overloaded
 
@@ -49,6 +50,10 @@ class UnknownSchemaVersion(EventSchemaError):
 
 class InvalidEventData(EventSchemaError):
     """The event's data does not fit the class registered for its type and version."""
+
+
+class EventOutOfPlace(EventSchemaError):
+    """The event is about something that, by the events before it, does not exist."""
 
 
 class DatabaseUnavailable(DaichoError):

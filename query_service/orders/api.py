@@ -12,17 +12,19 @@ from query_service.orders.history import OrderHistory
 from query_service.orders.parameters import OrderFilters, OrderParameters
 from query_service.orders.queries import OrderQueries
 from query_service.parameters import ReadParameters
-from query_service.read_your_writes import read_your_writes
+from query_service.read_your_writes import read_model
+from query_service.reading import ReadModel
 from shared.event_log.events import Position
 from shared.orders.values import CENT, OrderStatus
 
-read_router = APIRouter(dependencies=[Depends(read_your_writes)])
-log_router = APIRouter()
+router = APIRouter(tags=["orders"])
+
+ReadYourWrites = Annotated[ReadModel, Depends(read_model)]
 
 
-async def order_queries(request: Request) -> OrderQueries:
+async def order_queries(read: ReadYourWrites) -> OrderQueries:
     """Give the queries on this app's read model."""
-    return OrderQueries(request.app.state.read_engine)
+    return OrderQueries(read)
 
 
 async def order_history(request: Request) -> OrderHistory:
@@ -35,7 +37,7 @@ History = Annotated[OrderHistory, Depends(order_history)]
 Read = Annotated[ReadParameters, Query()]
 
 
-@read_router.get("/orders", operation_id="listOrders", summary="List orders, newest first")
+@router.get("/orders", operation_id="listOrders", summary="List orders, newest first")
 async def list_orders(filters: Annotated[OrderFilters, Query()], orders: Orders, response: Response) -> Page:
     """Give a page of the orders that pass the filters."""
     position, rows, next_cursor = await orders.list(filters)
@@ -43,11 +45,11 @@ async def list_orders(filters: Annotated[OrderFilters, Query()], orders: Orders,
     return Page(items=[Summary.model_validate(row) for row in rows], next_cursor=next_cursor)
 
 
-@read_router.get("/orders/{order_id}", operation_id="getOrder", summary="One order in full, now or as it was")
+@router.get("/orders/{order_id}", operation_id="getOrder", summary="One order in full, now or as it was")
 async def get_order(
     order_id: UUID,
     when: Annotated[OrderParameters, Query()],
-    orders: Orders,
+    read: ReadYourWrites,
     history: History,
     response: Response,
 ) -> Details:
@@ -60,14 +62,15 @@ async def get_order(
     elif when.as_of is not None:
         position, order = await history.as_of(order_id, when.as_of)
     else:
-        position, row = await orders.get(order_id)
+        position, row = await OrderQueries(read).get(order_id)
         order = Details.model_validate(row)
+    read.require(position)
     _reflects(response, position)
     response.headers["ETag"] = f'"{order.version}"'
     return order
 
 
-@log_router.get(
+@router.get(
     "/orders/{order_id}/history", response_model=Events, operation_id="getOrderHistory", summary="An order's events"
 )
 async def get_order_history(
@@ -79,7 +82,7 @@ async def get_order_history(
     return Response(content, headers={"Event-Position": str(position)}, media_type="application/json")
 
 
-@read_router.get("/statistics", operation_id="getStatistics", summary="Counts and revenue")
+@router.get("/statistics", operation_id="getStatistics", summary="Counts and revenue")
 async def get_statistics(_: Read, orders: Orders, response: Response) -> Statistics:
     """Give the totals of all orders, and of each status."""
     position, rows = await orders.totals()
@@ -99,8 +102,3 @@ def _status_statistics(status: OrderStatus, count: int, total: Decimal) -> Statu
 
 def _reflects(response: Response, position: Position) -> None:
     response.headers["Event-Position"] = str(position)
-
-
-router = APIRouter(tags=["orders"])
-router.include_router(read_router)
-router.include_router(log_router)

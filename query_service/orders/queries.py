@@ -9,12 +9,11 @@ from uuid import UUID
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import ColumnElement, FromClause, Numeric, Select, Text, cast, func, literal, select, tuple_
 from sqlalchemy.dialects.postgresql import aggregate_order_by
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from query_service.cursor import InvalidCursor, decode_cursor, encode_cursor
 from query_service.orders.parameters import Amount, OrderFilters, Sort, Timestamp
 from query_service.orders.tables import order_details, order_items, order_summaries, order_totals
-from query_service.reading import fetch_at_position
+from query_service.reading import ReadModel
 from shared.database import AnyRow
 from shared.event_log.events import Position
 from shared.orders.errors import OrderNotFound
@@ -30,10 +29,13 @@ _CURSOR_KEYS: Mapping[str, TypeAdapter[Any]] = {
 
 
 class OrderQueries:
-    """Reads the order read models. Every method gives the position that its answer reflects, first."""
+    """Reads the order read models. Every method gives the position that its answer reflects, first.
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
+    All raise what `ReadModel.fetch` raises.
+    """
+
+    def __init__(self, read_model: ReadModel) -> None:
+        self._read_model = read_model
 
     async def list(self, filters: OrderFilters) -> Page:
         """Give a page of summaries.
@@ -52,7 +54,7 @@ class OrderQueries:
             after = tuple_(*(literal(key) for key in _cursor_keys(filters.sort, filters.cursor)))
             query = query.where(keys < after if descending else keys > after)
         query = query.order_by(*order_by(order_summaries)).limit(filters.limit + 1)
-        position, rows = await fetch_at_position(self._engine, query, ["order_summaries"], order_by)
+        position, rows = await self._read_model.fetch(query, ["order_summaries"], order_by)
         if len(rows) <= filters.limit:
             return position, rows, None
         rows = rows[: filters.limit]
@@ -68,9 +70,7 @@ class OrderQueries:
             .join(order_details, order_details.c.order_id == order_summaries.c.order_id)
             .where(order_summaries.c.order_id == order_id)
         )
-        position, rows = await fetch_at_position(
-            self._engine, query, ["order_summaries", "order_details", "order_items"]
-        )
+        position, rows = await self._read_model.fetch(query, ["order_summaries", "order_details", "order_items"])
         if not rows:
             raise OrderNotFound(position)
         return position, rows[0]
@@ -79,7 +79,7 @@ class OrderQueries:
         """Give the totals of each status that an order has had."""
         total = order_totals.c
         query = select(total.status, total.count.label("order_count"), total.total_amount)
-        return await fetch_at_position(self._engine, query, ["order_summaries"])
+        return await self._read_model.fetch(query, ["order_summaries"])
 
 
 def _conditions(filters: OrderFilters) -> "list[ColumnElement[bool]]":

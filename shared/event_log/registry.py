@@ -90,7 +90,13 @@ class EventRegistry:
                 raise UnknownSchemaVersion(
                     recorded.event_type, version, recorded.event_id, f"no upcaster from version {version}: register one"
                 )
-            data = upcaster(data)
+            try:
+                data = upcaster(data)
+            except (LookupError, TypeError, ValueError, AttributeError) as error:
+                reason = f"the upcaster from version {version} fails on it ({type(error).__name__})"
+                raise InvalidEventData(
+                    recorded.event_type, recorded.schema_version, recorded.event_id, reason
+                ) from None
         return data
 
 

@@ -1,6 +1,7 @@
 """The log over HTTP: `GET /events`, filtered and in pages, and an order's history."""
 
 import json
+import random
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -13,7 +14,7 @@ from command_service.event_store import Commit
 from command_service.postgres_store import PostgresEventStore
 from query_service.event_pages import EventFilters, EventPages
 from shared.event_log.events import EventId, NewEvent, Position, StreamId, Version
-from shared.orders.events import OrderConfirmed
+from shared.orders.events import OrderCancelled, OrderConfirmed, OrderEvent
 from tests.support import golden
 from tests.support.apps import ORDER, command_service, query_service
 from tests.support.events import WHEN, a_commit, an_event
@@ -87,6 +88,10 @@ async def test_events_are_found_by_type_aggregate_and_story(store: PostgresEvent
     await store.append([Commit(StreamId("order", one), Version(1), (event,))])
     assert await listed(http, event_type="OrderConfirmed") == ([3, 5], 5)
     assert await listed(http, event_type=["OrderConfirmed", "OrderCancelled"]) == ([3, 4, 5], 5)
+    both = ["OrderConfirmed", "OrderCancelled"]
+    assert await listed(http, event_type=both, limit=2) == ([3, 4], 4)
+    assert await listed(http, event_type=[*both, *both], after=3) == ([4, 5], 5)
+    assert await listed(http, event_type=both, aggregate_id=str(two)) == ([3, 4], 5)
     assert await listed(http, aggregate_id=str(two)) == ([2, 3, 4], 5)
     assert await listed(http, aggregate_id=str(two), after=2, limit=1) == ([3], 3)
     assert await listed(http, correlation_id="return-17") == ([4, 5], 5)
@@ -101,7 +106,7 @@ async def test_events_are_found_by_type_aggregate_and_story(store: PostgresEvent
     [
         {"after": -1}, {"after": 2**63}, {"limit": 0}, {"limit": 1001}, {"limit": "many"}, {"aggregate_id": "x"},
         {"correlation_id": ""}, {"correlation_id": "a b"}, {"correlation_id": "x" * 256}, {"schema": "old"}, {"types": "x"},
-        {"event_type": ["x"] * 51},
+        {"event_type": ["x"] * 51}, {"event_type": "\0"}, {"event_type": "a b"}, {"event_type": ""}, {"event_type": "x" * 201},
     ],
 )  # fmt: skip
 async def test_bad_parameters_are_named(http: httpx.AsyncClient, parameters: dict[str, Any]) -> None:
@@ -158,6 +163,34 @@ async def test_what_this_release_cannot_read_is_shown_as_stored(
     assert f"{event_type} version {version}" in problem["detail"]
 
 
+@pytest.mark.parametrize("first", [OrderConfirmed(), OrderCancelled(reason="x")])
+async def test_a_stream_that_begins_in_the_middle_is_shown_but_not_folded(
+    store: PostgresEventStore, http: httpx.AsyncClient, first: OrderEvent
+) -> None:
+    order_id = uuid4()
+    await store.append([commit(order_id, 0, first)])
+    assert len((await http.get(f"/orders/{order_id}/history")).json()["items"]) == 1
+    for when in ("version=1", "as_of=2030-01-01T00:00:00Z"):
+        problem = assert_problem(await http.get(f"/orders/{order_id}?{when}"), 503, "unavailable")
+        assert "it is about an order that was not placed" in problem["detail"]
+
+
+async def test_pages_are_bounded_in_bytes_too(store: PostgresEventStore, http: httpx.AsyncClient) -> None:
+    """Of what cannot be compressed; one that is larger than a page is alone on it."""
+    randomness = random.Random(1)
+    for size in (3_000_000, 3_000_000, 100, 9_000_000, 100):
+        noise = randomness.randbytes(size // 2).hex()
+        await store.append([a_commit(None, 0, an_event(data={"noise": noise}))])
+    pages, after = [], 0
+    while True:
+        positions, after = await listed(http, after=after, limit=10)
+        pages.append(positions)
+        if not positions:
+            break
+    assert [position for page in pages for position in page] == [1, 2, 3, 4, 5]
+    assert len(pages) > 3
+
+
 async def test_there_is_no_history_of_what_does_not_exist(http: httpx.AsyncClient) -> None:
     assert_problem(await http.get(f"/orders/{uuid4()}/history"), 404, "order-not-found")
     assert_problem(await http.get("/orders/7/history"), 422, "validation-failed")
@@ -198,6 +231,10 @@ async def test_each_filter_is_served_by_an_index(engine: AsyncEngine) -> None:
         plan = await _plan(engine, filters)
         assert index in plan, plan
         assert "Seq Scan" not in plan, plan
+    late = ["OrderLost", "OrderFound"]
+    await store.append([Commit(StreamId("order", uuid4()), Version(0), (as_stored(name, 1, {}),)) for name in late])
+    plan = await _plan(engine, EventFilters(event_types=late))
+    assert plan.count("events_event_type_position_idx") == 2, plan
 
 
 async def _plan(engine: AsyncEngine, filters: EventFilters) -> str:

@@ -203,7 +203,7 @@ async def test_a_poison_event_makes_the_service_not_ready_and_says_so(database: 
         await wait_until(lambda: _is_not_ready(http), "the service says that it is stuck")
         answer = await http.get("/health/ready")
         assert answer.headers["content-type"] == "application/problem+json"
-        assert "LookupError after position 0" in answer.json()["checks"]["projector"]
+        assert "EventOutOfPlace after position 0" in answer.json()["checks"]["projector"]
         (projection, *_) = (await http.get("/projections")).json()
         assert (projection["state"], projection["lag_events"]) == ("stalled", 1)
 

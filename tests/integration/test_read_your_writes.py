@@ -6,10 +6,12 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from command_service.postgres_store import PostgresEventStore
 from tests.support.apps import ORDER, command_service, query_service
-from tests.support.http import PATIENT, assert_problem, get
+from tests.support.http import PATIENT, assert_problem, get, place
 from tests.support.orders import commit, placed
 
 
@@ -64,3 +66,48 @@ async def test_read_your_writes_holds_under_load(database: str) -> None:
 async def test_a_bad_event_position_is_refused(http: httpx.AsyncClient, position: str) -> None:
     answer = await http.get("/orders", headers={"Event-Position": position})
     assert assert_problem(answer, 422, "validation-failed")["errors"][0]["pointer"] == "event-position"
+
+
+@pytest.mark.parametrize(
+    "path", ["/orders/not-a-uuid", "/orders?limit=9999", "/statistics?x=1", f"/orders/{uuid4()}?version=0"]
+)
+async def test_a_request_that_is_not_valid_is_refused_without_waiting(http: httpx.AsyncClient, path: str) -> None:
+    async with asyncio.timeout(10):
+        answer = await http.get(path, headers={"Event-Position": "999", "Prefer": "wait=30"})
+    assert_problem(answer, 422, "validation-failed")
+
+
+async def test_a_read_model_that_was_set_back_is_found_out(database: str, engine: AsyncEngine) -> None:
+    """I9: as after a restore, or a failover to a replica that lags, while the service runs."""
+    async with command_service(database) as commands, query_service(database, poll_interval=60) as http:
+        location = (await place(commands)).headers["Location"]
+        await commands.post(f"{location}/confirm")
+        assert (await get(http, location, 2)).json()["status"] == "confirmed"
+        async with engine.connect() as connection:
+            await connection.execute(text("UPDATE read_model.checkpoints SET position = 1"))
+            await connection.execute(text("UPDATE read_model.order_summaries SET status = 'pending', version = 1"))
+        for path in (location, "/orders", "/statistics", f"/orders/{uuid4()}"):
+            answer = await http.get(path, headers={"Event-Position": "2"})
+            assert_problem(answer, 503, "read-model-behind")
+        assert (await http.get(location)).headers["Event-Position"] == "1"
+
+
+async def test_an_order_as_it_was_is_not_older_than_wanted_either(database: str, http: httpx.AsyncClient) -> None:
+    async with command_service(database) as commands:
+        location = (await place(commands)).headers["Location"]
+    for position, status in ((1, 200), (2, 503)):
+        answer = await http.get(f"{location}?version=1", headers={"Event-Position": f"{position}"})
+        assert answer.status_code == status
+
+
+async def test_a_migration_under_a_running_service_is_no_error(database: str, engine: AsyncEngine) -> None:
+    async with command_service(database) as commands, query_service(database) as http:
+        location = (await place(commands)).headers["Location"]
+        await get(http, location, 1)
+        for _ in range(10):
+            assert (await http.get("/orders")).status_code == 200
+        async with engine.connect() as connection:
+            change = "ALTER TABLE read_model.order_summaries ALTER COLUMN total_amount TYPE numeric(12, 2)"
+            await connection.execute(text(change))
+        answers = await asyncio.gather(*(http.get("/orders") for _ in range(20)))
+        assert {answer.status_code for answer in answers} == {200}

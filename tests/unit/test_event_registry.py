@@ -111,6 +111,18 @@ def test_old_data_that_is_no_object_is_a_typed_error() -> None:
         EVENTS.decode(recorded("OrderPlaced", 1, []))
 
 
+@pytest.mark.parametrize("error", [KeyError("x"), TypeError, ValueError, AttributeError, IndexError])
+def test_an_upcaster_that_fails_is_a_typed_error_and_the_event_is_shown_as_stored(error: Exception) -> None:
+    def fail(_: dict[str, Any]) -> dict[str, Any]:
+        raise error
+
+    events = EventRegistry.of((ThingHappened,), upcasters={("ThingHappened", 2): fail})
+    old = recorded("ThingHappened", 2, {"steps": []})
+    with pytest.raises(InvalidEventData, match="the upcaster from version 2 fails on it"):
+        events.decode(old)
+    assert events.to_current(old) == old
+
+
 class ThingHappened(DomainEvent):
     event_type: ClassVar = "ThingHappened"
     schema_version: ClassVar = 3

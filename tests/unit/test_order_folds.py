@@ -8,6 +8,7 @@ import pytest
 
 from query_service.orders.projections import ORDER_DETAILS, ORDER_SUMMARIES, details, items, summaries
 from query_service.row_projection import RowProjection
+from shared.errors import EventOutOfPlace
 from shared.orders.events import EVENTS, OrderCancelled, OrderConfirmed, OrderEvent, OrderItem, OrderShipped
 from tests.support.orders import placed
 from tests.support.specs import AGGREGATE_ID, decoded, folded
@@ -50,7 +51,9 @@ def test_a_summary_follows_its_order(events: list[OrderEvent], status: str, stam
 
 @pytest.mark.parametrize("event", [OrderConfirmed(), SHIPPED, CANCELLED])
 def test_a_summary_of_an_order_that_was_not_placed_is_an_error(event: OrderEvent) -> None:
-    with pytest.raises(LookupError, match=f"{event.event_type} at position 1"):
+    with pytest.raises(
+        EventOutOfPlace, match=f"{event.event_type} version 1 .*: it is about an order that was not placed"
+    ):
         folded(summaries.fold, [event])
 
 

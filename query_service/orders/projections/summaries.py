@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from query_service.orders.tables import order_summaries, order_totals
-from query_service.projection import DecodedEvent
+from query_service.projection import DecodedEvent, out_of_place
 from query_service.row_projection import Change, RowProjection, insert_rows, transposed
 from shared.orders.events import OrderCancelled, OrderConfirmed, OrderEvent, OrderPlaced, OrderShipped
 from shared.orders.values import OrderStatus
@@ -51,7 +51,7 @@ def fold(row: OrderSummary | None, decoded: DecodedEvent) -> OrderSummary:
             version=version,
         )
     if row is None:
-        raise LookupError(f"{record.event_type} at position {record.position} is for an order that was not placed")
+        raise out_of_place(record, "it is about an order that was not placed")
     match event:
         case OrderConfirmed():
             return replace(row, status=OrderStatus.CONFIRMED, confirmed_at=at, version=version)

@@ -1,18 +1,19 @@
 """Coupons over HTTP, and as the composition root takes them."""
 
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, ConfigDict
 from query_service.coupons.projection import COUPONS_PROJECTION, coupons
 from shared.coupons.events import AGGREGATE_TYPE, EVENTS, PROBLEMS, CouponNotFound
 from sqlalchemy import select
 
 from query_service.aggregate import Aggregate
-from query_service.read_your_writes import read_your_writes
-from query_service.reading import fetch_at_position
+from query_service.read_your_writes import read_model
+from query_service.reading import ReadModel
 
-router = APIRouter(prefix="/coupons", tags=["coupons"], dependencies=[Depends(read_your_writes)])
+router = APIRouter(prefix="/coupons", tags=["coupons"])
 
 
 class CouponAnswer(BaseModel):
@@ -26,10 +27,12 @@ class CouponAnswer(BaseModel):
 
 
 @router.get("/{coupon_id}", operation_id="getCoupon")
-async def get_coupon(coupon_id: UUID, request: Request, response: Response) -> CouponAnswer:
+async def get_coupon(
+    coupon_id: UUID, read: Annotated[ReadModel, Depends(read_model)], response: Response
+) -> CouponAnswer:
     """Give one coupon."""
     query = select(coupons).where(coupons.c.coupon_id == coupon_id)
-    position, rows = await fetch_at_position(request.app.state.read_engine, query, [COUPONS_PROJECTION.name])
+    position, rows = await read.fetch(query, [COUPONS_PROJECTION.name])
     if not rows:
         raise CouponNotFound("There is no coupon with this id.")
     response.headers["Event-Position"] = str(position)
