@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import signal
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,17 +11,21 @@ from uuid import UUID
 import typer
 from pydantic import ValidationError
 
+from daicho import migrate as migrations
 from daicho.errors import OperatorError
 from daicho.events_command import Shown, filters, run_events
 from daicho.ledger import opened
 from daicho.log_commands import run_export, run_import, run_verify
 from daicho.settings import OperatorSettings
+from daicho.signals import on_end
 from daicho.snapshots_command import run_snapshots_drop, run_snapshots_status
 from daicho.up import up as run_up
 from daicho.verify import Anchor
 from shared.errors import DaichoError
 
-_INTERRUPTED = 130
+_ENDED_BY = 128
+"""Plus the signal's number: the exit code of a command that a signal ended."""
+_LAST_POSITION = 2**63 - 1
 
 app = typer.Typer(
     help="Daicho, an order ledger: run it and look after it. Settings come from DAICHO_* variables.",
@@ -46,8 +51,8 @@ def migrate() -> None:
 
 
 async def _migrate(settings: OperatorSettings) -> None:
-    async with opened(settings, create=True):
-        pass
+    async with opened(settings, create=True) as ledger:
+        await migrations.migrate(ledger.log_url, ledger.read_url)
 
 
 @app.command(epilog="Example: daicho events --follow --type OrderShipped --json")
@@ -58,7 +63,7 @@ def events(
     order: Annotated[UUID | None, typer.Option(help="Only this order (or other aggregate).")] = None,
     correlation: Annotated[str | None, typer.Option(help="Only this correlation id.")] = None,
     after: Annotated[
-        int | None, typer.Option(min=0, help="Start behind this position; else with the last ones.")
+        int | None, typer.Option(min=0, max=_LAST_POSITION, help="Start behind this position; else with the last ones.")
     ] = None,
     last: Annotated[int, typer.Option(min=0, max=10_000, help="How many of the last ones.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line, as in GET /events.")] = False,
@@ -133,13 +138,29 @@ def _settings() -> OperatorSettings:
 
 def _run(work: Coroutine[Any, Any, None]) -> None:
     """Run a command; an error of ours is one line and its exit code."""
+    signals: list[int] = []
     try:
-        asyncio.run(work)
+        asyncio.run(_until_signalled(work, signals))
     except DaichoError as error:
         typer.echo(f"daicho: {error}", err=True)
         raise typer.Exit(error.exit_code if isinstance(error, OperatorError) else 1) from None
     except KeyboardInterrupt:
-        raise typer.Exit(_INTERRUPTED) from None
+        raise typer.Exit(_ENDED_BY + signal.SIGINT) from None
+    except asyncio.CancelledError:
+        raise typer.Exit(_ENDED_BY + signals[0]) from None
+
+
+async def _until_signalled(work: Coroutine[Any, Any, None], signals: list[int]) -> None:
+    """Run a command, and end it as Ctrl-C does when told to end or its terminal goes; append which signal it was."""
+    task = asyncio.current_task()
+    assert task is not None
+
+    def end(number: int) -> None:
+        signals.append(number)
+        task.cancel()
+
+    on_end(end)
+    await work
 
 
 def _anchor(given: str) -> Anchor:

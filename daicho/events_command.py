@@ -10,6 +10,7 @@ from uuid import UUID
 import typer
 
 from daicho.ledger import opened
+from daicho.operating import refusals
 from daicho.settings import OperatorSettings
 from query_service.app import AGGREGATES
 from query_service.event_pages import EventFilters, EventPages
@@ -48,7 +49,8 @@ async def run_events(settings: OperatorSettings, shown: Shown) -> None:
             async with Supervisor() as supervisor:
                 if shown.follow:
                     supervisor.start("listener", EventListener(engine, woken.set).run)
-                await _print(pages, shown, woken)
+                with refusals():
+                    await _print(pages, shown, woken)
         finally:
             await engine.dispose()
 

@@ -10,6 +10,7 @@ import gzip
 import io
 import json
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -27,6 +28,7 @@ DELIMITER, QUOTE = "\x02", "\x01"
 """For COPY of whole lines as CSV: neither character can be in JSON, so nothing is quoted."""
 
 _POSITIONS_AT_ONCE = 5000
+_PART_BYTES = 4 << 20
 _COMPRESSION = 3
 
 _LINES = """
@@ -54,23 +56,41 @@ async def export_log(
 
     The caller owns the transaction, whose snapshot is what is exported. Raises `FileExists` and `FileUnwritable`.
     """
-    if file.exists() and not force:
-        raise FileExists(file)
-    partial = file.with_name(f"{file.name}.partial")
     with _written(file):
-        raw = partial.open("wb")
+        _require_writable(file, force=force)
+        # Only its owner can read it; another export's is another file.
+        raw = tempfile.NamedTemporaryFile(prefix=".daicho-export-", dir=file.parent, delete=False)  # noqa: SIM115
+    partial = Path(raw.name)
     try:
         with raw:
             packed = gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=_COMPRESSION, filename="", mtime=0)
-            await _write(connection, file, packed, head, now, advance)
+            await _write(connection, _Writer(file, packed), head, now, advance)
             with _written(file):
                 packed.close()
                 raw.flush()
                 os.fsync(raw.fileno())
         with _written(file):
+            _require_writable(file, force=force)
             partial.replace(file)
+            _sync_folder(file.parent)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _require_writable(file: Path, *, force: bool) -> None:
+    if file.exists() and not force:
+        raise FileExists(file)
+    if file.exists() and not file.is_file():
+        raise FileUnwritable(file, "it is not a regular file")
+
+
+def _sync_folder(folder: Path) -> None:
+    """See that the file's new name outlasts a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
@@ -82,31 +102,61 @@ def _written(file: Path) -> Iterator[None]:
         raise FileUnwritable(file, error.strerror or str(error)) from error
 
 
+class _Writer:
+    """Compresses what PostgreSQL sends, a part in a thread while the next one comes: two parts at most are in memory."""
+
+    def __init__(self, file: Path, packed: gzip.GzipFile) -> None:
+        self._file = file
+        self._packed = packed
+        self._part = io.BytesIO()
+        self._writing: asyncio.Task[None] | None = None
+
+    async def write(self, lines: bytes) -> None:
+        self._part.write(lines)
+        if self._part.tell() >= _PART_BYTES:
+            await self._flush()
+
+    async def end(self) -> None:
+        """Wait until everything is written."""
+        await self._flush()
+        await self._settled()
+
+    async def stop(self) -> None:
+        """Wait for the part that is being written, whatever becomes of it."""
+        if self._writing is not None:
+            await asyncio.gather(self._writing, return_exceptions=True)
+
+    async def _flush(self) -> None:
+        await self._settled()
+        part, self._part = self._part, io.BytesIO()
+        self._writing = asyncio.create_task(asyncio.to_thread(self._pack, part.getbuffer()))
+
+    async def _settled(self) -> None:
+        if self._writing is not None:
+            await self._writing
+
+    def _pack(self, lines: memoryview) -> None:
+        with _written(self._file):
+            self._packed.write(lines)
+
+
 async def _write(
-    connection: "asyncpg.Connection[Any]", file: Path, packed: gzip.GzipFile, head: int, now: datetime, advance: Advance
+    connection: "asyncpg.Connection[Any]", writer: _Writer, head: int, now: datetime, advance: Advance
 ) -> None:
-    """Write everything; while one part is compressed, PostgreSQL makes the next."""
+    """Write everything."""
     seals = await connection.fetchval("SELECT count(*) FROM event_store.seals WHERE last_position <= $1", head)
-    header = {"daicho_log": FORMAT, "exported_at": format_time(now), "head": head}
-    writing = asyncio.create_task(asyncio.to_thread(_pack, file, packed, _line(header)))
     try:
+        await writer.write(_line({"daicho_log": FORMAT, "exported_at": format_time(now), "head": head}))
         for start in range(0, head, _POSITIONS_AT_ONCE):
             end = min(start + _POSITIONS_AT_ONCE, head)
-            part = io.BytesIO()
             await connection.copy_from_query(
-                _LINES, start, end, output=part, format="csv", delimiter=DELIMITER, quote=QUOTE
+                _LINES, start, end, output=writer.write, format="csv", delimiter=DELIMITER, quote=QUOTE
             )
-            await writing
-            writing = asyncio.create_task(asyncio.to_thread(_pack, file, packed, part.getbuffer()))
             advance(end - start)
+        await writer.write(_line({"end": {"events": head, "seals": seals}}))
+        await writer.end()
     finally:
-        await writing
-    await asyncio.to_thread(_pack, file, packed, _line({"end": {"events": head, "seals": seals}}))
-
-
-def _pack(file: Path, packed: gzip.GzipFile, lines: bytes | memoryview) -> None:
-    with _written(file):
-        packed.write(lines)
+        await writer.stop()
 
 
 def _line(content: object) -> bytes:

@@ -5,10 +5,9 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,12 @@ from daicho.operating import Advance
 from daicho.verify import Verified, verify
 from shared.event_log.tables import APPEND_LOCK, CHANNEL
 
-_LINES_AT_ONCE = 5000
+_PART_BYTES = 4 << 20
+_LONGEST_LINE = 256 << 20
+"""PostgreSQL takes no longer JSON."""
+_LONGEST_HEADER = 10_000
+_MAGIC = b"\x1f\x8b"
+_NO_EXPORT = "it is not an export of a log"
 
 _EVENTS = """
 INSERT INTO event_store.events (
@@ -56,19 +60,31 @@ class Header:
 def read_header(file: Path) -> Header:
     """Read the first line of an export.
 
-    Raises `ExportUnreadable`.
+    Raises `ExportUnreadable`, and `ExportDamaged` for a gzip file that breaks off in it.
     """
+    _require_gzip(file)
+    with _opened(file) as packed, _unpacked(file):
+        line = packed.readline(_LONGEST_HEADER)
     try:
-        with _opened(file) as packed:
-            content = json.loads(packed.readline())
+        content = json.loads(line)
         version, head = content["daicho_log"], content["head"]
-    except (OSError, EOFError, zlib.error, ValueError, TypeError, KeyError) as error:
-        raise ExportUnreadable(file, "it is not an export of a log") from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise ExportUnreadable(file, _NO_EXPORT) from error
     if version != FORMAT:
         raise ExportUnreadable(file, f"its format is {version}, this release reads format {FORMAT}: use a newer one")
-    if not isinstance(head, int) or head < 0:
+    if type(head) is not int or head < 0:
         raise ExportUnreadable(file, "its header is broken")
     return Header(head)
+
+
+def _require_gzip(file: Path) -> None:
+    try:
+        with file.open("rb") as raw:
+            is_gzip = raw.read(len(_MAGIC)) == _MAGIC
+    except OSError as error:
+        raise ExportUnreadable(file, error.strerror or str(error)) from error
+    if not is_gzip:
+        raise ExportUnreadable(file, _NO_EXPORT)
 
 
 def _opened(file: Path) -> gzip.GzipFile:
@@ -76,6 +92,15 @@ def _opened(file: Path) -> gzip.GzipFile:
         return gzip.open(file, "rb")
     except OSError as error:
         raise ExportUnreadable(file, error.strerror or str(error)) from error
+
+
+@contextmanager
+def _unpacked(file: Path) -> Iterator[None]:
+    """Tell what gzip says of a file that was cut short or altered."""
+    try:
+        yield
+    except (OSError, EOFError, zlib.error) as error:
+        raise ExportDamaged(file, error) from error
 
 
 async def import_log(
@@ -108,31 +133,57 @@ async def import_log(
 async def _load(
     connection: "asyncpg.Connection[Any]", file: Path, packed: gzip.GzipFile, advance: Advance
 ) -> dict[str, int]:
-    """Insert every event and seal; give what the last line says. While PostgreSQL takes a part, the next is read."""
-    packed.readline()
-    number = 1
-    part = await _read(file, packed)
-    while part:
-        ahead = asyncio.create_task(_read(file, packed))
-        try:
-            with _refused(file, number + 1, number + len(part)):
+    """Insert every event and seal; give what the last line says."""
+    packed.readline(_LONGEST_HEADER)
+    number, end = 1, b""
+    async with aclosing(_parts(file, packed)) as parts:
+        async for part in parts:
+            lines = part.count(b"\n")
+            with _refused(file, number + 1, number + lines):
                 events, seals = await _insert(connection, part)
-        finally:
-            following = await ahead
-        number += len(part)
-        advance(events)
-        if events + seals < len(part):
-            if following or events + seals < len(part) - 1:
+            number += lines
+            advance(events)
+            others = lines - events - seals
+            if end or others > 1:
                 raise ExportDamaged(file, f"up to line {number} there is one that is neither event nor seal")
-            return _end(file, part[-1])
-        part = following
-    raise ExportDamaged(file, f"it ends at line {number}, without its last line")
+            if others:
+                end = part[:-1].rpartition(b"\n")[2]
+    if not end:
+        raise ExportDamaged(file, f"it ends at line {number}, without its last line")
+    return _end(file, end)
 
 
-async def _insert(connection: "asyncpg.Connection[Any]", part: Sequence[bytes]) -> tuple[int, int]:
+async def _parts(file: Path, packed: gzip.GzipFile) -> AsyncGenerator[bytes]:
+    """Give whole lines, some megabytes at a time; while PostgreSQL takes them, the next are read."""
+    part, rest = await asyncio.to_thread(_next_part, file, packed, b"")
+    while part:
+        ahead = asyncio.create_task(asyncio.to_thread(_next_part, file, packed, rest))
+        try:
+            yield part
+        finally:
+            await asyncio.gather(ahead, return_exceptions=True)
+        part, rest = ahead.result()
+
+
+def _next_part(file: Path, packed: gzip.GzipFile, rest: bytes) -> tuple[bytes, bytes]:
+    """Give the next whole lines, none at the end, and what was read of the line behind them."""
+    while True:
+        with _unpacked(file):
+            read = packed.read(_PART_BYTES)
+        if not read and rest:
+            raise ExportDamaged(file, "its last line is cut short")
+        part, newline, more = read.rpartition(b"\n")
+        if newline or not read:
+            return rest + part + newline, more
+        rest += more
+        if len(rest) > _LONGEST_LINE:
+            raise ExportDamaged(file, "a line is longer than any event can be")
+
+
+async def _insert(connection: "asyncpg.Connection[Any]", part: bytes) -> tuple[int, int]:
     """Insert the events and seals among these lines; give how many there were of each."""
-    lines = io.BytesIO(b"".join(part))
-    await connection.copy_to_table("incoming", source=lines, format="csv", delimiter=DELIMITER, quote=QUOTE)
+    source = io.BytesIO(part)
+    await connection.copy_to_table("incoming", source=source, format="csv", delimiter=DELIMITER, quote=QUOTE)
     events, seals = [await connection.execute(statement) for statement in (_EVENTS, _SEALS)]
     await connection.execute("TRUNCATE incoming")
     return int(events.split()[-1]), int(seals.split()[-1])
@@ -144,13 +195,6 @@ def _end(file: Path, line: bytes) -> dict[str, int]:
     except (ValueError, TypeError, KeyError):
         raise ExportDamaged(file, "its last line is broken") from None
     return end
-
-
-async def _read(file: Path, packed: gzip.GzipFile) -> list[bytes]:
-    try:
-        return await asyncio.to_thread(lambda: list(islice(packed, _LINES_AT_ONCE)))
-    except (OSError, EOFError, zlib.error) as error:
-        raise ExportDamaged(file, error) from error
 
 
 @contextmanager

@@ -1,20 +1,21 @@
 """The databases that a command works on: a server that the settings name, or the embedded one in the data directory."""
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import typer
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from daicho.embedded_postgres import EmbeddedPostgres, locked
+from daicho.embedded_postgres import EmbeddedPostgres
 from daicho.errors import NoLedger
-from daicho.migrate import migrate
 from daicho.settings import OperatorSettings
-from shared.database import create_engine
+from shared.database import create_engine, translate_errors
 
 _DATABASE = "daicho"
+_LOCK = 7234081526116
+"""Advisory lock under which the database is made, so that two commands do not both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,61 +28,60 @@ class Ledger:
 
 @asynccontextmanager
 async def opened(settings: OperatorSettings, *, create: bool = False) -> AsyncIterator[Ledger]:
-    """Give the ledger; an embedded PostgreSQL that is down runs while this lasts.
+    """Give the ledger; an embedded PostgreSQL runs while this lasts.
 
-    With `create` it is made if there is none, and migrated. Raises `NoLedger`, `OperatorError` and `DatabaseUnavailable`.
+    With `create`, server and database are made if there are none, but no schema. Raises `NoLedger`, `OperatorError` and
+    `DatabaseUnavailable`.
     """
     if settings.database_url is not None:
         url = settings.database_url.get_secret_value()
-        ledger = Ledger(url, settings.read_url or url)
-        if create:
-            await migrate(ledger.log_url, ledger.read_url)
-        yield ledger
+        yield Ledger(url, settings.read_url or url)
         return
     postgres = EmbeddedPostgres(settings.data_dir)
     if not create and not postgres.exists:
         raise NoLedger(settings.data_dir)
-    async with AsyncExitStack() as stack:
-        if not postgres.running:
-            await stack.enter_async_context(started(postgres, settings))
-        url = postgres.url(_DATABASE)
-        ledger = Ledger(url, settings.read_url or url)
-        if create:
-            await prepare(postgres, settings.read_url)
+    async with embedded(postgres, settings) as ledger:
         yield ledger
 
 
 @asynccontextmanager
-async def started(postgres: EmbeddedPostgres, settings: OperatorSettings) -> AsyncIterator[None]:
-    """Hold the data directory and run its PostgreSQL while this lasts."""
-    with locked(settings.data_dir):
-        typer.echo(f"starting PostgreSQL in {settings.data_dir} …", err=True)
-        try:
-            await asyncio.to_thread(postgres.start)
-            yield
-        finally:
-            await asyncio.to_thread(postgres.stop)
+async def embedded(postgres: EmbeddedPostgres, settings: OperatorSettings) -> AsyncIterator[Ledger]:
+    """Run the embedded PostgreSQL while this lasts, and give its database, which is made if there is none.
 
-
-async def prepare(postgres: EmbeddedPostgres, read_url: str | None) -> None:
-    """Make the embedded server's database if there is none, migrate it, and let the services' roles in.
-
-    The read model is there too, unless `read_url` says otherwise.
+    The read model is there too, unless the settings say otherwise.
     """
-    engine = create_engine(postgres.url("postgres"), application_name="daicho-up", pool_size=1)
+    if not postgres.running:
+        typer.echo(f"starting PostgreSQL in {settings.data_dir} …", err=True)
+    async with postgres.used():
+        await _create_database(postgres)
+        url = postgres.url(_DATABASE)
+        yield Ledger(url, settings.read_url or url)
+
+
+async def _create_database(postgres: EmbeddedPostgres) -> None:
+    async with _connected(postgres) as connection:
+        await connection.execute(text(f"SELECT pg_advisory_lock({_LOCK})"))
+        query = text("SELECT 1 FROM pg_database WHERE datname = :name")
+        if not await connection.scalar(query, {"name": _DATABASE}):
+            await connection.execute(text(f"CREATE DATABASE {_DATABASE}"))
+
+
+async def service_urls(postgres: EmbeddedPostgres) -> tuple[str, str]:
+    """Let the services' roles into the embedded server; give the command and the query service's URL of the database."""
+    roles = ("daicho_command", "daicho_query")
+    async with _connected(postgres) as connection:
+        for role in roles:
+            await connection.execute(text(f"ALTER ROLE {role} LOGIN"))
+    command, query = (postgres.url(_DATABASE, role) for role in roles)
+    return command, query
+
+
+@asynccontextmanager
+async def _connected(postgres: EmbeddedPostgres) -> AsyncIterator[AsyncConnection]:
+    engine = create_engine(postgres.url("postgres"), application_name="daicho-operate", pool_size=1)
     try:
-        async with engine.connect() as connection:
-            query = text("SELECT 1 FROM pg_database WHERE datname = :name")
-            if not await connection.scalar(query, {"name": _DATABASE}):
-                await connection.execute(text(f"CREATE DATABASE {_DATABASE}"))
-            url = postgres.url(_DATABASE)
-            await migrate(url, read_url or url)
-            for role in ("daicho_command", "daicho_query"):
-                await connection.execute(text(f"ALTER ROLE {role} LOGIN"))
+        with translate_errors():
+            async with engine.connect() as connection:
+                yield connection
     finally:
         await engine.dispose()
-
-
-def service_url(postgres: EmbeddedPostgres, role: str) -> str:
-    """Give the URL of the embedded server's database for a service's role."""
-    return postgres.url(_DATABASE, role)

@@ -7,16 +7,19 @@ from typing import Any
 
 import asyncpg
 import typer
-from sqlalchemy import text
+from sqlalchemy import Table, Text, func, select
 
-from daicho.errors import ReadModelNotEmpty
+from daicho.errors import LogNotEmpty, ReadModelNotEmpty
 from daicho.export_log import export_log
 from daicho.import_log import import_log, read_header
 from daicho.ledger import Ledger, opened
+from daicho.migrate import migrate
 from daicho.operating import log_connection, progress, refusals
 from daicho.settings import OperatorSettings
 from daicho.verify import Anchor, verify
+from query_service.tables import checkpoints
 from shared.database import create_engine, translate_errors
+from shared.event_log.tables import events
 
 _HEAD = "SELECT coalesce(max(position), 0) FROM event_store.events"
 
@@ -26,7 +29,7 @@ async def run_verify(settings: OperatorSettings, anchor: Anchor | None) -> None:
     async with opened(settings) as ledger, log_connection(ledger.log_url) as connection, _snapshot(connection):
         head = await connection.fetchval(_HEAD)
         started = perf_counter()
-        with progress("verifying", head) as advance:
+        with progress(head, "verifying") as (advance,):
             result = await verify(connection, advance, anchor)
     rate = result.events / (perf_counter() - started)
     typer.echo(f"{result.events:,} events in {result.seals:,} seals: nothing was altered ({rate:,.0f} events/s)")
@@ -40,7 +43,7 @@ async def run_export(settings: OperatorSettings, file: Path, *, force: bool) -> 
     async with opened(settings) as ledger, log_connection(ledger.log_url) as connection, _snapshot(connection):
         head = await connection.fetchval(_HEAD)
         started = perf_counter()
-        with progress("exporting", head) as advance:
+        with progress(head, "exporting") as (advance,):
             await export_log(connection, file, head, datetime.now(UTC), advance, force=force)
     size = file.stat().st_size / 1e6
     typer.echo(f"{file}: {head:,} events, {size:,.1f} MB ({head / (perf_counter() - started):,.0f} events/s)")
@@ -49,16 +52,15 @@ async def run_export(settings: OperatorSettings, file: Path, *, force: bool) -> 
 async def run_import(settings: OperatorSettings, file: Path) -> None:
     """Import a log into an empty one, which is made where there is none."""
     header = read_header(file)
-    async with opened(settings, create=True) as ledger, log_connection(ledger.log_url) as connection:
-        await _require_empty_read_model(ledger)
-        started = perf_counter()
-        async with connection.transaction():
-            with (
-                progress("importing", header.head) as advance,
-                progress("verifying", header.head) as verified,
-            ):
-                result = await import_log(connection, file, header, advance, verified)
-        await connection.execute("ANALYZE event_store.events, event_store.seals")
+    async with opened(settings, create=True) as ledger:
+        await _require_empty(ledger)
+        await migrate(ledger.log_url, ledger.read_url)
+        async with log_connection(ledger.log_url) as connection:
+            started = perf_counter()
+            with progress(header.head, "importing", "verifying") as (advance, verified):
+                async with connection.transaction():
+                    result = await import_log(connection, file, header, advance, verified)
+            await connection.execute("ANALYZE event_store.events, event_store.seals")
     rate = result.events / (perf_counter() - started)
     typer.echo(f"{result.events:,} events in {result.seals:,} seals imported and verified ({rate:,.0f} events/s)")
     typer.echo("the query service projects them when it runs")
@@ -69,12 +71,22 @@ def _snapshot(connection: "asyncpg.Connection[Any]") -> "asyncpg.transaction.Tra
     return connection.transaction(isolation="repeatable_read", readonly=True)
 
 
-async def _require_empty_read_model(ledger: Ledger) -> None:
-    engine = create_engine(ledger.read_url, application_name="daicho-operate", pool_size=1)
+async def _require_empty(ledger: Ledger) -> None:
+    """See before anything is changed, and whatever the schemas' revisions, that this is not another log's ledger."""
+    if head := await _highest_position(ledger.log_url, events):
+        raise LogNotEmpty(head)
+    if await _highest_position(ledger.read_url, checkpoints):
+        raise ReadModelNotEmpty
+
+
+async def _highest_position(url: str, table: Table) -> int:
+    """Give the highest position in a table, 0 if it is empty or not there."""
+    engine = create_engine(url, application_name="daicho-operate", pool_size=1)
     try:
         with refusals(), translate_errors():
             async with engine.connect() as connection:
-                if await connection.scalar(text("SELECT max(position) FROM read_model.checkpoints")):
-                    raise ReadModelNotEmpty
+                if await connection.scalar(select(func.to_regclass(table.fullname, type_=Text))) is None:
+                    return 0
+                return await connection.scalar(select(func.max(table.c.position))) or 0
     finally:
         await engine.dispose()

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -42,7 +43,7 @@ def refusals() -> Iterator[None]:
     try:
         yield
     except (DBAPIError, asyncpg.PostgresError) as error:
-        raise DatabaseRefused(getattr(error, "orig", error)) from error
+        raise DatabaseRefused(error) from error
 
 
 class _Rate(ProgressColumn):
@@ -54,10 +55,9 @@ class _Rate(ProgressColumn):
 
 
 @contextmanager
-def progress(doing: str, total: int) -> Iterator[Advance]:
-    """Show a bar on the terminal's error stream while this lasts; nothing where there is no terminal."""
+def progress(total: int, *steps: str) -> Iterator[list[Advance]]:
+    """Show a bar for each step on the terminal's error stream while this lasts; nothing where there is no terminal."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
-        task = bar.add_task(doing, total=total)
-        yield lambda count: bar.advance(task, count)
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bars:
+        yield [partial(bars.advance, bars.add_task(step, total=total)) for step in steps]

@@ -10,11 +10,12 @@ from functools import partial
 
 import typer
 
-from daicho.embedded_postgres import EmbeddedPostgres
-from daicho.ledger import prepare, service_url, started
+from daicho.embedded_postgres import EmbeddedPostgres, only_one
+from daicho.ledger import embedded, service_urls
 from daicho.migrate import migrate
 from daicho.services import Service
 from daicho.settings import OperatorSettings
+from daicho.signals import on_end
 from shared.supervision import Supervisor
 
 _logger = logging.getLogger(__name__)
@@ -23,13 +24,13 @@ _POSTGRES_CHECK_SECONDS = 1.0
 
 
 async def up(settings: OperatorSettings) -> None:
-    """Run everything until SIGINT or SIGTERM, then end it in order, PostgreSQL last.
+    """Run everything until SIGINT, SIGTERM or SIGHUP, then end it in order, PostgreSQL last.
 
     Raises `OperatorError` or `DatabaseUnavailable` if something does not start.
     """
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
+    on_end(lambda _: stop.set())
     command = Service(
         "command", "command_service.main:create", settings.host, settings.command_port, "DAICHO_COMMAND_PORT"
     )
@@ -62,13 +63,14 @@ async def _databases(settings: OperatorSettings) -> AsyncIterator[_Databases]:
         yield _Databases({}, {})
         return
     postgres = EmbeddedPostgres(settings.data_dir)
-    async with started(postgres, settings), Supervisor() as supervisor:
-        await prepare(postgres, settings.read_url)
-        supervisor.start("PostgreSQL", partial(_watch, postgres))
-        yield _Databases(
-            {"DAICHO_DATABASE_URL": service_url(postgres, "daicho_command")},
-            {"DAICHO_DATABASE_URL": service_url(postgres, "daicho_query")},
-        )
+    with only_one(settings.data_dir):
+        async with embedded(postgres, settings) as ledger, Supervisor() as supervisor:
+            await migrate(ledger.log_url, ledger.read_url)
+            command, query = await service_urls(postgres)
+            supervisor.start("PostgreSQL", partial(_watch, postgres))
+            yield _Databases({"DAICHO_DATABASE_URL": command}, {"DAICHO_DATABASE_URL": query})
+        if postgres.running:
+            typer.echo("PostgreSQL goes on until the other daicho commands on it have ended")
 
 
 async def _watch(postgres: EmbeddedPostgres) -> None:
@@ -77,7 +79,7 @@ async def _watch(postgres: EmbeddedPostgres) -> None:
         await asyncio.sleep(_POSTGRES_CHECK_SECONDS)
         if not await asyncio.to_thread(lambda: postgres.running):
             _logger.error("PostgreSQL has ended; starting it again")
-            await asyncio.to_thread(postgres.ensure_running)
+            await asyncio.to_thread(postgres.start)
 
 
 async def _all_ready(services: Sequence[Service], stop: asyncio.Event) -> bool:

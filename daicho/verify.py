@@ -14,19 +14,20 @@ from daicho.errors import LogAltered
 from daicho.operating import Advance
 
 _LOCATOR_BYTES = 4
-_EVENTS_AT_ONCE = 1000
+_EVENTS_AT_ONCE = 250
 _SEALS_AT_ONCE = 1000
 
 _SEALS = "SELECT first_position, last_position, digest, locators FROM event_store.seals ORDER BY last_position"
 
-# Not event_store.canonical_form: whoever altered the log may have altered that as well.
+# Not event_store.canonical_form: whoever altered the log may have altered that as well. The form of a row that has lost
+# a value, or has a time without end, is empty.
 _EVENTS = r"""
-SELECT position, convert_to(
+SELECT position, coalesce(CASE WHEN isfinite(occurred_at) AND isfinite(recorded_at) THEN convert_to(
     position || E'\n' || aggregate_type || E'\n' || aggregate_id || E'\n' || version || E'\n'
     || event_type || E'\n' || schema_version || E'\n' || event_id || E'\n'
     || event_data || E'\n' || metadata || E'\n'
     || (extract(epoch FROM occurred_at) * 1000000)::bigint || E'\n'
-    || (extract(epoch FROM recorded_at) * 1000000)::bigint || E'\n', 'UTF8')
+    || (extract(epoch FROM recorded_at) * 1000000)::bigint || E'\n', 'UTF8') END, '')
 FROM event_store.events ORDER BY position
 """
 
@@ -76,8 +77,9 @@ async def verify(connection: "asyncpg.Connection[Any]", advance: Advance, anchor
             raise LogAltered(position + 1, f"the next seal covers {seal['first_position']}–{seal['last_position']}")
         forms = [await _form(events, expected) for expected in range(position + 1, seal["last_position"] + 1)]
         digest = hashlib.sha256(digest + b"".join(forms)).digest()
-        if digest != seal["digest"]:
-            raise _altered(seal, forms)
+        located = [hashlib.sha256(form).digest()[:_LOCATOR_BYTES] for form in forms]
+        if digest != seal["digest"] or seal["locators"] not in {None, b"".join(located)}:
+            raise _altered(seal, located, is_sealed=digest == seal["digest"])
         position, seals = seal["last_position"], seals + 1
         if anchor is not None and anchor.position == position:
             if anchor.digest != digest:
@@ -104,13 +106,19 @@ async def _form(events: AsyncIterator[tuple[int, bytes]], expected: int) -> byte
     return event[1]
 
 
-def _altered(seal: asyncpg.Record, forms: list[bytes]) -> LogAltered:
-    """Say which event of a seal is not what was sealed."""
-    first, last, locators = seal["first_position"], seal["last_position"], seal["locators"]
-    for number, form in enumerate(forms if locators is not None else ()):
-        locator = locators[number * _LOCATOR_BYTES :][:_LOCATOR_BYTES]
-        if hashlib.sha256(form).digest()[:_LOCATOR_BYTES] != locator:
-            return LogAltered(first + number, "it is not what was sealed")
+def _altered(seal: asyncpg.Record, located: list[bytes], *, is_sealed: bool) -> LogAltered:
+    """Say which event of a seal is not what was sealed; where the digest matches, its locators are not."""
+    first, last, locators = seal["first_position"], seal["last_position"], seal["locators"] or b""
+    wrong = [
+        first + number
+        for number, locator in enumerate(located)
+        if locators and locators[number * _LOCATOR_BYTES :][:_LOCATOR_BYTES] != locator
+    ]
+    if is_sealed:
+        return LogAltered(wrong[0] if wrong else first, "it is what was sealed, but its seal's locators were altered")
+    if wrong:
+        more = f", nor are {len(wrong) - 1} more up to {wrong[-1]}" if len(wrong) > 1 else ""
+        return LogAltered(wrong[0], f"it is not what was sealed{more}")
     if first == last:
         return LogAltered(first, "it, or its seal, is not what was sealed")
     return LogAltered(first, f"one of the events {first}–{last}, or their seal, is not what was sealed")

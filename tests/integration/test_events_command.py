@@ -119,7 +119,9 @@ async def test_following_shows_what_comes(log: str, store: PostgresEventStore, e
         assert await next_position() == 8
 
 
-@pytest.mark.parametrize("options", [("--order", "7"), ("--after", "-1"), ("--last", "x"), ("--colour",)])
+@pytest.mark.parametrize(
+    "options", [("--order", "7"), ("--after", "-1"), ("--after", str(2**63)), ("--last", "x"), ("--colour",)]
+)
 async def test_bad_options_are_named(log: str, options: tuple[str, ...]) -> None:
     code, output = await daicho(log, "events", *options)
     assert code == 2

@@ -1,24 +1,29 @@
 """The log moves to another database by a file: the same to the byte, or not at all."""
 
+import asyncio
 import gzip
 import json
 import os
 import random
 import re
+import resource
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
 
 import pytest
-from sqlalchemy import text
+from alembic import command
+from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from command_service.postgres_store import PostgresEventStore
-from daicho.errors import ExportFailed, ExportUnreadable, LogNotEmpty, OperatorError
+from daicho.errors import ExportDamaged, ExportUnreadable, LogNotEmpty, OperatorError
 from daicho.export_log import export_log
 from daicho.import_log import import_log, read_header
 from daicho.operating import log_connection
+from shared.schema import EVENT_STORE
 from tests.support.apps import command_service, query_service
 from tests.support.databases import Server, cloned, connected
 from tests.support.http import get, place
@@ -132,6 +137,50 @@ async def test_an_export_that_fails_leaves_no_file(database: str, engine: AsyncE
     assert output == f"daicho: {tmp_path / 'none' / 'x.gz'} cannot be written: No such file or directory\n"
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("x" * 300, "File name too long"), (".", "it is not a regular file"), ("/dev/null", "it is not")],
+)
+async def test_what_cannot_be_a_file_is_named(database: str, tmp_path: Path, name: str, reason: str) -> None:
+    code, output = await daicho(database, "export", str(tmp_path / name), "--force")
+    assert (code, f"cannot be written: {reason}" in output) == (1, True)
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_full_disk_leaves_what_was_there(database: str, engine: AsyncEngine, tmp_path: Path) -> None:
+    await append_orders(PostgresEventStore(engine), 200)
+    file = tmp_path / "x.gz"
+    file.write_text("precious")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "daicho", "export", str(file), "--force",
+        env={**os.environ, "DAICHO_DATABASE_URL": database}, stderr=asyncio.subprocess.PIPE,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000)),
+    )  # fmt: skip
+    _, errors = await process.communicate()
+    assert (process.returncode, errors.decode()) == (1, f"daicho: {file} cannot be written: File too large\n")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["precious"]
+
+
+async def test_exports_into_one_file_do_not_mix(database: str, engine: AsyncEngine, tmp_path: Path) -> None:
+    """Several at once: the file that stays is whole."""
+    await append_orders(PostgresEventStore(engine), 300)
+    file = tmp_path / "x.gz"
+
+    async def export() -> None:
+        async with log_connection(database) as connection, connection.transaction(isolation="repeatable_read"):
+            head = await connection.fetchval("SELECT max(position) FROM event_store.events")
+            await export_log(connection, file, head, START, lambda _: None, force=True)
+
+    await asyncio.gather(*(export() for _ in range(4)))
+    lines = unpacked(file)
+    assert (
+        json.loads(lines[-1])["end"]["events"]
+        == json.loads(lines[0])["head"]
+        == await PostgresEventStore(engine).head()
+    )
+    assert list(tmp_path.iterdir()) == [file]
+
+
 @pytest.fixture
 async def good(database: str, engine: AsyncEngine, tmp_path: Path) -> Path:
     """An export of several seals."""
@@ -165,6 +214,11 @@ ALTERED: dict[str, Callable[[list[str]], list[str]]] = {
     "a time": _replaced("2026-03-01T", "2026-03-02T"),
     "a position": _replaced('"position" : 25,', '"position" : 9925,'),
     "an event that is a seal too": lambda lines: [*lines[:20], lines[20][:-1] + ', "seal": {}}', *lines[21:]],
+    "a locator": lambda lines: [re.sub(r'("locators" : ".{8}).', r"\1z", line) for line in lines],
+    "another locator": lambda lines: [
+        re.sub(r'("locators" : ").{8}', r"\g<1>00000000", line) if number > 20 else line
+        for number, line in enumerate(lines)
+    ],
     "a digest": _replaced('"digest" : "', '"digest" : "00'),
     "not json": _replaced('"event_type"', "event_type"),
     "not an object": lambda lines: [*lines[:20], "[]", *lines[20:]],
@@ -185,6 +239,7 @@ ALTERED: dict[str, Callable[[list[str]], list[str]]] = {
     "the last line broken": lambda lines: [*lines[:-1], '{"end": 7}'],
     "everything but the head missing": lambda lines: lines[:1],
     "the end in the middle": lambda lines: [lines[0], *lines[-1:], *lines[1:-1]],
+    "the last line cut short": lambda lines: [*lines[:-1], lines[-1][:-5]],
     "something behind the end": lambda lines: [*lines, lines[1]],
 }
 
@@ -206,12 +261,12 @@ async def test_an_altered_export_is_refused_and_nothing_is_imported(good: Path, 
         assert altered != lines, name
         file.write_bytes(packed(altered))
         with naming(name):
-            await refused(file, target, ExportFailed, "Nothing was imported|cannot be read")
+            await refused(file, target, ExportDamaged, "Nothing was imported")
 
 
 async def test_a_file_cut_short_or_with_a_bit_flipped_is_refused(good: Path, target: str, tmp_path: Path) -> None:
     whole, file, randomness = good.read_bytes(), tmp_path / "bad.gz", random.Random(7)
-    cuts = [whole[: int(len(whole) * kept)] for kept in (0.0, 0.3, 0.6, 0.999)]
+    cuts = [whole[: int(len(whole) * kept)] for kept in (0.01, 0.3, 0.6, 0.999)]
     flips = []
     for _ in range(15):
         flipped = bytearray(whole)
@@ -220,7 +275,13 @@ async def test_a_file_cut_short_or_with_a_bit_flipped_is_refused(good: Path, tar
     for number, content in enumerate([*cuts, *flips]):
         file.write_bytes(content)
         with naming(f"case {number}"):
-            await refused(file, target, ExportFailed, "Nothing was imported|cannot be read")
+            await refused(file, target, ExportDamaged, "Nothing was imported")
+
+
+async def test_a_file_without_a_last_line_break_is_refused(good: Path, target: str, tmp_path: Path) -> None:
+    file = tmp_path / "bad.gz"
+    file.write_bytes(gzip.compress(gzip.decompress(good.read_bytes())[:-1]))
+    await refused(file, target, ExportDamaged, "its last line is cut short")
 
 
 @contextmanager
@@ -238,6 +299,8 @@ def naming(case: str) -> Iterator[None]:
     [
         (b"", "it is not an export of a log"),
         (b"hello", "it is not an export of a log"),
+        (gzip.compress(b'{"daicho_log": 1, "head": ' + b" " * 20_000 + b"1}\n"), "it is not an export of a log"),
+        (gzip.compress(b'{"daicho_log": 1, "head": true}\n'), "its header is broken"),
         (gzip.compress(b""), "it is not an export of a log"),
         (gzip.compress(b'{"x": 1}\n'), "it is not an export of a log"),
         (gzip.compress(b"[]\n"), "it is not an export of a log"),
@@ -273,6 +336,28 @@ async def test_a_log_that_is_not_empty_is_left_alone(good: Path, target: str) ->
     code, output = await daicho(target, "import", str(good))
     assert (code, output.startswith("daicho: the log holds 1 events")) == (1, True)
     assert await contents(target) == before
+
+
+async def test_a_log_of_an_older_release_is_left_as_it_is(good: Path, postgres: Server) -> None:
+    """What cannot be imported into is not migrated either."""
+
+    def to_first_revision(connection: Connection) -> None:
+        config = EVENT_STORE.config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+
+    async with cloned(postgres, "template1") as url:
+        async with connected(url, autocommit=False) as old, old.begin() as connection:
+            await connection.run_sync(to_first_revision)
+        async with connected(url) as old:
+            await PostgresEventStore(old).append([commit(UUID(int=1), 0, placed())])
+            code, output = await daicho(url, "import", str(good))
+            assert (code, output.startswith("daicho: the log holds 1 events")) == (1, True)
+            async with old.connect() as connection:
+                assert await connection.scalar(text("SELECT version_num FROM event_store.alembic_version")) == "0001"
+                assert await connection.scalar(text("SELECT to_regclass('read_model.checkpoints')")) is None
+        assert (await daicho(url, "migrate"))[0] == 0
+        assert (await daicho(url, "verify"))[1].startswith("1 events in 1 seals: nothing was altered")
 
 
 async def test_a_damaged_file_has_an_exit_code_of_its_own(good: Path, target: str, tmp_path: Path) -> None:

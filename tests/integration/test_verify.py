@@ -114,6 +114,47 @@ async def test_what_is_missing_added_or_resealed_is_found(
     assert await first_altered(log) == position
 
 
+@pytest.mark.parametrize(
+    "change", ["event_data = NULL", "occurred_at = 'infinity'", "recorded_at = '-infinity'", "metadata = NULL"]
+)
+async def test_what_no_event_can_hold_is_found(log: str, engine: AsyncEngine, change: str) -> None:
+    column = change.split(maxsplit=1)[0]
+    await tamper(
+        engine,
+        f"ALTER TABLE event_store.events ALTER {column} DROP NOT NULL",
+        f"UPDATE event_store.events SET {change} WHERE position = 7",
+    )
+    assert await first_altered(log) == 7
+
+
+@pytest.mark.parametrize(
+    ("locators", "position"),
+    [
+        ("overlay(locators PLACING 'x' FROM 9 FOR 1)", 4),
+        ("''", 2),
+        ("locators || 'x'", 2),
+        ("substring(locators FOR 8)", 4),
+    ],
+)
+async def test_locators_that_were_altered_are_found(
+    log: str, engine: AsyncEngine, locators: str, position: int
+) -> None:
+    await tamper(
+        engine,
+        "ALTER TABLE event_store.seals DROP CONSTRAINT seals_locators_check",
+        f"UPDATE event_store.seals SET locators = {locators} WHERE last_position = 11",
+    )
+    with pytest.raises(LogAltered, match="its seal's locators were altered") as altered:
+        await verified(log)
+    assert altered.value.position == position
+
+
+async def test_the_first_of_several_altered_events_is_named(log: str, engine: AsyncEngine) -> None:
+    await tamper(engine, "UPDATE event_store.events SET event_type = 'Other' WHERE position IN (5, 6, 9, 14)")
+    with pytest.raises(LogAltered, match="at position 5: it is not what was sealed, nor are 2 more up to 9"):
+        await verified(log)
+
+
 async def test_two_events_that_changed_places_are_found(log: str, engine: AsyncEngine) -> None:
     swap = "UPDATE event_store.events SET position = CASE position WHEN 4 THEN -8 ELSE 4 END WHERE position IN (4, 8)"
     back = "UPDATE event_store.events SET position = -position WHERE position < 0"
@@ -133,19 +174,26 @@ async def test_an_old_seal_without_locators_names_its_range(log: str, engine: As
 
 
 RESEAL = """
-WITH RECURSIVE chain AS (
+WITH RECURSIVE forms AS (
+    SELECT position, convert_to(event_store.canonical_form(
+        position, aggregate_type, aggregate_id, version, event_type, schema_version,
+        event_id, event_data, metadata, occurred_at, recorded_at
+    ), 'UTF8') AS form
+    FROM event_store.events
+), chain AS (
     SELECT 0::bigint AS last_position, ''::bytea AS digest
     UNION ALL
-    SELECT s.last_position, sha256(c.digest || convert_to((
-        SELECT string_agg(event_store.canonical_form(
-            position, aggregate_type, aggregate_id, version, event_type, schema_version,
-            event_id, event_data, metadata, occurred_at, recorded_at
-        ), '' ORDER BY position)
-        FROM event_store.events e WHERE e.position BETWEEN s.first_position AND s.last_position
-    ), 'UTF8'))
+    SELECT s.last_position, sha256(c.digest || (
+        SELECT string_agg(form, '' ORDER BY position)
+        FROM forms f WHERE f.position BETWEEN s.first_position AND s.last_position
+    ))
     FROM chain c JOIN event_store.seals s ON s.first_position = c.last_position + 1
 )
-UPDATE event_store.seals s SET digest = c.digest FROM chain c WHERE c.last_position = s.last_position
+UPDATE event_store.seals s SET digest = c.digest, locators = (
+    SELECT string_agg(substring(sha256(form) FOR 4), '' ORDER BY position)
+    FROM forms f WHERE f.position BETWEEN s.first_position AND s.last_position
+)
+FROM chain c WHERE c.last_position = s.last_position
 """
 
 
