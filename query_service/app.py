@@ -6,20 +6,26 @@ from typing import NamedTuple
 
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.middleware import Middleware
 
 from query_service import checkpoints, problems
 from query_service.aggregate import Aggregate
+from query_service.answer_cache import AnswerCache
+from query_service.batches import Batches
+from query_service.conditional import ConditionalAnswers
 from query_service.event_catalogue import asyncapi_document
 from query_service.event_pages import EventPages
 from query_service.events_api import router as events_router
+from query_service.freshness import Freshness
 from query_service.orders.aggregate import ORDERS
 from query_service.projected_position import ProjectedPosition
 from query_service.projections_api import ProjectionStatuses
 from query_service.projections_api import router as projections_router
-from query_service.projector import Projector
+from query_service.projector import RESET, Projector
 from query_service.settings import QuerySettings
+from query_service.tables import CHANNEL
 from shared.database import create_engine
-from shared.event_log.listener import EventListener
+from shared.event_log.listener import EventListener, Listener
 from shared.event_log.reader import PostgresEventLog
 from shared.event_log.registry import EventRegistry
 from shared.schema import EVENT_STORE, READ_MODEL
@@ -27,6 +33,15 @@ from shared.supervision import Supervisor
 from shared.web.service import create_service
 
 AGGREGATES: Sequence[Aggregate] = (ORDERS,)
+
+_PROJECTING = {
+    # A crash of PostgreSQL may take the last batches back, rows and checkpoint together: they are projected again.
+    "synchronous_commit": "off",
+    # A machine that is gone gives up its lock within seconds.
+    "tcp_keepalives_idle": "3",
+    "tcp_keepalives_interval": "1",
+    "tcp_keepalives_count": "3",
+}
 
 
 class _Engines(NamedTuple):
@@ -36,6 +51,7 @@ class _Engines(NamedTuple):
     read: AsyncEngine
     project: AsyncEngine
     listen: AsyncEngine
+    listen_read: AsyncEngine
 
 
 def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREGATES) -> FastAPI:
@@ -45,16 +61,12 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
     projections = [projection for aggregate in aggregates for projection in aggregate.projections]
     registry = EventRegistry.union(aggregate.events for aggregate in aggregates)
     projected = ProjectedPosition(settings.max_waiting_reads)
-    projector = Projector(
-        log,
-        registry,
-        projections,
-        engines.project,
-        projected,
-        batch_size=settings.projection_batch,
-        poll_interval=settings.poll_interval,
-    )
+    cache = AnswerCache(settings.answer_cache_bytes)
+    batches = Batches(log, registry, projections, settings.projection_batch)
+    freshness = Freshness(engines.log, projected, cache)
+    projector = Projector(batches, engines.project, freshness, settings.poll_interval)
     listener = EventListener(engines.listen, projector.wake)
+    projected_listener = Listener(engines.listen_read, CHANNEL, projector.heard, missed=RESET)
     supervisor = Supervisor()
 
     @asynccontextmanager
@@ -69,6 +81,7 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
             await stack.enter_async_context(supervisor)
             supervisor.start("projector", projector.run)
             supervisor.start("listener", listener.run)
+            supervisor.start("listener to other replicas", projected_listener.run)
             yield
 
     app = create_service(
@@ -82,6 +95,7 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
             "background tasks": supervisor.check,
             "projector": projector.check,
         },
+        middleware=[Middleware(ConditionalAnswers, cache=cache, projected=projected)],
     )
     app.state.read_engine = engines.read
     app.state.projected = projected
@@ -98,6 +112,13 @@ def _engines(settings: QuerySettings) -> _Engines:
     return _Engines(
         log=create_engine(settings.log_url, application_name="daicho-query-log", pool_size=size),
         read=create_engine(settings.read_url, application_name="daicho-query", pool_size=size),
-        project=create_engine(settings.read_url, application_name="daicho-project", pool_size=1, autocommit=False),
+        project=create_engine(
+            settings.read_url,
+            application_name="daicho-project",
+            pool_size=1,
+            autocommit=False,
+            server_settings=_PROJECTING,
+        ),
         listen=create_engine(settings.listen_url, application_name="daicho-listen", pool_size=1),
+        listen_read=create_engine(settings.read_url, application_name="daicho-listen-read", pool_size=1),
     )

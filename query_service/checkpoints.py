@@ -1,52 +1,55 @@
-"""The checkpoint of each projection. No function here commits: the caller owns the transaction."""
+"""The checkpoint of each generation of each projection. No function here commits: the caller owns the transaction."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from query_service.generations import Generation
 from query_service.projection import Projection
-from query_service.tables import checkpoints
-from shared.errors import DaichoError
+from query_service.tables import CHANNEL, checkpoints
 from shared.event_log.events import Position
 
 
-class ProjectionVersionMismatch(DaichoError):
-    """A projection's tables were built by another version of its code."""
+class Checkpoint(NamedTuple):
+    """How far a generation of a projection has come, built by a version of the projection's code."""
 
-    def __init__(self, name: str, found: int, wanted: int) -> None:
-        super().__init__(f"projection {name} was built by version {found}, this release has version {wanted}")
+    projection: str
+    generation: Generation
+    version: int
+    position: Position
 
 
 async def register(connection: AsyncConnection, projections: Sequence[Projection]) -> None:
-    """Give each new projection a checkpoint before the first event.
-
-    Raises `ProjectionVersionMismatch` where the tables are another version's.
-    """
+    """Give each new projection a checkpoint before the first event."""
     rows = [{"projection": p.name, "version": p.version, "position": 0} for p in projections]
     await connection.execute(insert(checkpoints).on_conflict_do_nothing(), rows)
-    found = {row.projection: row.version for row in await connection.execute(select(checkpoints))}
-    for projection in projections:
-        if found[projection.name] != projection.version:
-            raise ProjectionVersionMismatch(projection.name, found[projection.name], projection.version)
 
 
-async def lock(connection: AsyncConnection, names: Sequence[str]) -> Mapping[str, Position]:
-    """Give the positions of these projections, which nobody else can move until the transaction ends."""
+async def lock(connection: AsyncConnection, projections: Sequence[Projection]) -> list[Checkpoint]:
+    """Give the checkpoints that follow the log, which nobody else can move until the transaction ends.
+
+    Those of another version of the code are left alone.
+    """
+    row = checkpoints.c
+    versions = [(projection.name, projection.version) for projection in projections]
     query = (
-        select(checkpoints.c.projection, checkpoints.c.position)
-        .where(checkpoints.c.projection.in_(names))
-        .order_by(checkpoints.c.projection)
+        select(row.projection, row.generation, row.version, row.position)
+        .where(tuple_(row.projection, row.version).in_(versions), row.state == "following")
+        .order_by(row.projection, row.generation)
         .with_for_update()
     )
-    return {row.projection: Position(row.position) for row in await connection.execute(query)}
+    return [Checkpoint(*found) for found in await connection.execute(query)]
 
 
-async def move(connection: AsyncConnection, names: Sequence[str], position: Position) -> None:
-    """Set the positions of these projections."""
+async def move(connection: AsyncConnection, moved: Iterable[Checkpoint], position: Position) -> None:
+    """Set the positions of these checkpoints, and tell the other replicas once this is committed."""
+    keys = [(checkpoint.projection, checkpoint.generation) for checkpoint in moved]
     await connection.execute(
         update(checkpoints)
-        .where(checkpoints.c.projection.in_(names))
+        .where(tuple_(checkpoints.c.projection, checkpoints.c.generation).in_(keys))
         .values(position=position, updated_at=func.clock_timestamp())
+        .returning(func.pg_notify(CHANNEL, ""))
     )

@@ -1,8 +1,10 @@
-"""The position that this process knows the read model to have reached, and waiting for one."""
+"""The positions that this process knows the read model to have reached, and waiting for one."""
 
 import asyncio
 import heapq
+from collections.abc import Mapping, Sequence
 from itertools import count
+from typing import NamedTuple
 
 from shared.errors import DaichoError, Overloaded
 from shared.event_log.events import Position
@@ -22,43 +24,68 @@ class ReadModelBehind(DaichoError):
 
 
 class ProjectedPosition:
-    """Moves forward only; those who wait for a position are woken by the move that reaches it."""
+    """The position of each live projection; those who wait for some of them are woken by the move that gets all there."""
 
     def __init__(self, max_waiting: int) -> None:
         self._max_waiting = max_waiting
-        self._position = Position(0)
-        self._waiting: list[tuple[Position, int, asyncio.Future[None]]] = []
+        self._positions: Mapping[str, Position] = {}
+        self._waiting: dict[tuple[str, ...], list[_Waiting]] = {}
         self._order = count()
 
-    @property
-    def value(self) -> Position:
-        """The position reached: every projection has applied every event up to it."""
-        return self._position
+    def value(self, projections: Sequence[str] | None = None) -> Position:
+        """Give the position that every one of these projections has reached; None: every one there is."""
+        names = self._positions if projections is None else projections
+        return min((self._positions.get(name, Position(0)) for name in names), default=Position(0))
 
-    def advance(self, position: Position) -> None:
-        """Tell that the read model has reached a position."""
-        self._position = max(self._position, position)
-        while self._waiting and (self._waiting[0][0] <= self._position or self._waiting[0][2].done()):
-            _, _, reached = heapq.heappop(self._waiting)
-            if not reached.done():
-                reached.set_result(None)
+    def advance(self, positions: Mapping[str, Position]) -> None:
+        """Tell that projections have reached these positions; none moves back."""
+        known = self._positions
+        self.restart({**known, **{name: max(known.get(name, Position(0)), at) for name, at in positions.items()}})
 
-    async def wait_for(self, position: Position, seconds: float) -> None:
-        """Return once the position is reached.
+    def restart(self, positions: Mapping[str, Position]) -> None:
+        """Tell where every projection is, whatever was known before."""
+        self._positions = positions
+        for projections in list(self._waiting):
+            waiting, reached = self._waiting[projections], self.value(projections)
+            while waiting and (waiting[0].position <= reached or waiting[0].woken.done()):
+                woken = heapq.heappop(waiting).woken
+                if not woken.done():
+                    woken.set_result(None)
+            if not waiting:
+                del self._waiting[projections]
+
+    async def wait_for(self, projections: Sequence[str], position: Position, seconds: float) -> None:
+        """Return once these projections have reached the position.
 
         Raises `ReadModelBehind` after that many seconds, `Overloaded` if too many are waiting.
         """
-        if position <= self._position:
+        if position <= self.value(projections):
             return
-        if len(self._waiting) >= self._max_waiting:
-            self._waiting = [entry for entry in self._waiting if not entry[2].done()]
-            heapq.heapify(self._waiting)
-            if len(self._waiting) >= self._max_waiting:
+        if self._count() >= self._max_waiting:
+            self._forget_those_gone()
+            if self._count() >= self._max_waiting:
                 raise Overloaded("Too many requests are waiting for the read model.")
-        reached: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (position, next(self._order), reached))
+        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiting = self._waiting.setdefault(tuple(projections), [])
+        heapq.heappush(waiting, _Waiting(position, next(self._order), woken))
         try:
             async with asyncio.timeout(seconds):
-                await reached
+                await woken
         except TimeoutError:
-            raise ReadModelBehind(position, self._position) from None
+            raise ReadModelBehind(position, self.value(projections)) from None
+
+    def _count(self) -> int:
+        return sum(map(len, self._waiting.values()))
+
+    def _forget_those_gone(self) -> None:
+        for projections, waiting in list(self._waiting.items()):
+            self._waiting[projections] = [one for one in waiting if not one.woken.done()]
+            heapq.heapify(self._waiting[projections])
+
+
+class _Waiting(NamedTuple):
+    """Ordered by position, then by who came first."""
+
+    position: Position
+    order: int
+    woken: asyncio.Future[None]

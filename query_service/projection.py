@@ -1,4 +1,4 @@
-"""What a projection is. The engine (`query_service.projector`) knows no more of one than this."""
+"""What a projection is. The engines (`query_service.projector`, `query_service.rebuild`) know no more of one than this."""
 
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
@@ -22,10 +22,32 @@ def out_of_place(record: RecordedEvent, reason: str) -> EventOutOfPlace:
     return EventOutOfPlace(record.event_type, record.schema_version, record.event_id, reason)
 
 
+class Loader(Protocol):
+    """Collects the rows of whole aggregates, to write them into fresh tables by COPY."""
+
+    @property
+    def copied(self) -> Sequence[Table]:
+        """The tables that are written by COPY alone, so that their indexes may come afterwards."""
+        ...
+
+    def add(self, events: Sequence[DecodedEvent]) -> None:
+        """Take all events of one aggregate that the projection handles, oldest first; if it raises, it took none."""
+        ...
+
+    async def write_rows(self, connection: AsyncConnection) -> None:
+        """Write the rows collected since the last time."""
+        ...
+
+    async def write_sums(self, connection: AsyncConnection) -> None:
+        """Write what was summed over all rows; others that load at the same time wait from here to the commit."""
+        ...
+
+
 class Projection(Protocol):
     """Builds tables out of the log.
 
-    `version` counts up whenever the same events lead to other rows; `event_types` are the ones it is given.
+    `version` counts up whenever the same events lead to other rows; `event_types` are the ones it is given. The events
+    of one aggregate come in order; an aggregate that is parked misses while others go on.
     """
 
     @property
@@ -51,6 +73,11 @@ class Projection(Protocol):
     async def apply(self, connection: AsyncConnection, batch: Sequence[DecodedEvent]) -> None:
         """Write what these events, in order of position, change; set-based.
 
-        The caller owns the transaction, in which the checkpoint moves too: each event is applied exactly once.
+        The caller owns the transaction, in which the checkpoint moves too: each event is applied exactly once. The
+        tables stand for those of the connection's generation: `schema_translate_map` tells.
         """
+        ...
+
+    def loader(self) -> Loader | None:
+        """Give what builds its tables aggregate by aggregate; None if that needs the whole log in order."""
         ...

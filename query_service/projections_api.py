@@ -46,7 +46,10 @@ class ProjectionStatuses:
 
     async def list(self) -> "list[ProjectionStatus]":
         """Give the status of every projection; the head is read last, so that no lag is negative."""
-        rows = await fetch_all(self._read_engine, select(checkpoints.c.projection, checkpoints.c.position))
+        rows = await fetch_all(
+            self._read_engine,
+            select(checkpoints.c.projection, checkpoints.c.position).where(checkpoints.c.generation == "live"),
+        )
         positions = {row.projection: Position(row.position) for row in rows}
         head = await self._log.head()
         return [await self._status(p, positions.get(p.name, Position(0)), head) for p in self._projections]

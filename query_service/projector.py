@@ -1,129 +1,150 @@
-"""The projection engine: follows the log and brings every projection along.
-
-One transaction locks the checkpoints, applies a batch, and moves them. So each event takes effect exactly
-once in each projection however often anything crashes, two projectors never both write, and readers see all
-projections at one position.
-"""
+"""The projector: of all replicas one applies the log to the read model, the others follow what it does, to take over."""
 
 import asyncio
 import logging
-from collections.abc import Sequence
 from contextlib import suppress
 
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from query_service import checkpoints
-from query_service.projected_position import ProjectedPosition
-from query_service.projection import DecodedEvent, Projection
+from query_service.batches import Applied, Batches
+from query_service.freshness import Freshness
+from query_service.isolation import is_poison
 from shared.backoff import backoff
 from shared.database import translate_errors
 from shared.errors import DaichoError
-from shared.event_log.events import Position, RecordedEvent
-from shared.event_log.reader import EventLog
-from shared.event_log.registry import EventRegistry
 
 _logger = logging.getLogger(__name__)
 
+PROJECTING_LOCK = 7234081526117
+"""Session-level advisory lock in the read database: whoever holds it projects."""
+
+RESET = "reset"
+"""Payload of a notification that the read model was changed otherwise than by the next events."""
+
+_TRIES = 3
+"""How often a batch is tried before the aggregates that make it fail are parked."""
+
 
 class ProjectorStalled(DaichoError):
-    """The projector keeps failing on the same batch."""
+    """The projector keeps failing."""
 
 
 class Projector:
-    """Projects until cancelled. `wake` is the hint that there may be something new; without it, it polls."""
+    """Projects until cancelled, or follows who does."""
 
-    def __init__(
-        self,
-        log: EventLog,
-        events: EventRegistry,
-        projections: Sequence[Projection],
-        read_engine: AsyncEngine,
-        projected: ProjectedPosition,
-        *,
-        batch_size: int,
-        poll_interval: float,
-    ) -> None:
-        self._log = log
-        self._events = events
-        self._projections = projections
-        self._names = [projection.name for projection in projections]
-        self._handled = frozenset().union(*(projection.event_types for projection in projections))
-        self._read_engine = read_engine
-        self._projected = projected
-        self._batch_size = batch_size
+    def __init__(self, batches: Batches, engine: AsyncEngine, freshness: Freshness, poll_interval: float) -> None:
+        self._batches = batches
+        self._engine = engine
+        self._freshness = freshness
         self._poll_interval = poll_interval
         self._woken = asyncio.Event()
+        self._is_reset = True
+        self._is_leading = False
         self._failure: str | None = None
 
     def wake(self) -> None:
         """Tell that the log may have grown."""
-        self._woken.set()
+        if self._is_leading:
+            self._woken.set()
+
+    def heard(self, payload: str) -> None:
+        """Tell that a read database's notification came; an empty payload is that of a batch."""
+        if payload == RESET:
+            self._is_reset = True
+        if payload == RESET or not self._is_leading:
+            self._woken.set()
+
+    @property
+    def is_leading(self) -> bool:
+        """Whether this process is the one that projects."""
+        return self._is_leading
 
     @property
     def failure(self) -> str | None:
-        """Why the last batch failed; None if it did not."""
+        """Why projecting, or following, last failed; None if it goes well."""
         return self._failure
 
     async def check(self) -> None:
-        """Raise `ProjectorStalled` while batches fail."""
+        """Raise `ProjectorStalled` while nothing is projected."""
         if self._failure is not None:
             raise ProjectorStalled(self._failure)
 
     async def run(self) -> None:
-        """Drain the log, then wait for a notification or the poll interval; again and again."""
+        """Follow until the lock is free, then lead; again after whatever fails."""
         delays = backoff(first=0.1, limit=5.0)
         while True:
-            self._woken.clear()
             try:
-                while await self.project_batch() == self._batch_size:
-                    pass
+                with translate_errors():
+                    async with self._engine.connect() as connection:
+                        try:
+                            await self._follow(connection)
+                            await self._lead(connection)
+                        finally:
+                            self._is_leading = False
+                            # Its session holds the lock.
+                            await connection.invalidate()
             except Exception as error:
-                _logger.exception("a batch was not projected; trying again")
+                _logger.exception("projecting failed; trying again")
+                if self._failure is None:
+                    delays = backoff(first=0.1, limit=5.0)
                 self._failure = (
-                    f"{type(error).__name__} after position {self._projected.value}; the log has the details"
+                    f"{type(error).__name__} after position {self._freshness.position}; the log has the details"
                 )
+                # Notifications may be missed meanwhile.
+                self._is_reset = True
                 await asyncio.sleep(next(delays))
-                continue
-            if self._failure is not None:
-                self._failure = None
-                delays = backoff(first=0.1, limit=5.0)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._poll_interval):
-                    await self._woken.wait()
 
-    async def project_batch(self) -> int:
-        """Apply the next batch to every projection that has not had it; give the number of events read."""
-        with translate_errors():
-            async with self._read_engine.begin() as connection:
-                positions = await checkpoints.lock(connection, self._names)
-                start = min(positions.values())
-                records = await self._log.read_all(start, self._batch_size)
-                end = records[-1].position if records else start
-                if records:
-                    batch = self._decode(records)
-                    for projection in self._projections:
-                        await _apply(connection, projection, positions[projection.name], batch)
-                    behind = [name for name, position in positions.items() if position < end]
-                    await checkpoints.move(connection, behind, end)
-        self._projected.advance(end)
-        return len(records)
+    async def _follow(self, connection: AsyncConnection) -> None:
+        """Keep this process's knowledge fresh; return once nobody else projects."""
+        while True:
+            self._woken.clear()
+            await self._look(connection)
+            async with connection.begin():
+                if await connection.scalar(select(func.pg_try_advisory_lock(PROJECTING_LOCK))):
+                    return
+            self._failure = None
+            await self._wait()
 
-    def _decode(self, records: Sequence[RecordedEvent]) -> list[DecodedEvent]:
-        """Decode, once for all projections, the events that any of them handles."""
-        return [
-            DecodedEvent(record, self._events.decode(record))
-            for record in records
-            if record.event_type in self._handled
-        ]
+    async def _lead(self, connection: AsyncConnection) -> None:
+        """Drain the log, then wait for a notification or the poll interval; again and again."""
+        self._is_leading = True
+        await self._look(connection)
+        while True:
+            self._woken.clear()
+            if self._is_reset:
+                await self._look(connection)
+            if await self._project(connection) < self._batches.size:
+                await self._wait()
 
+    async def _project(self, connection: AsyncConnection) -> int:
+        """Apply the next batch, with patience; give the number of events."""
+        applied = await self._apply(connection)
+        self._failure = None
+        self._freshness.applied(applied)
+        return applied.events
 
-async def _apply(
-    connection: AsyncConnection, projection: Projection, position: Position, batch: Sequence[DecodedEvent]
-) -> None:
-    new = [
-        decoded
-        for decoded in batch
-        if decoded.record.position > position and decoded.record.event_type in projection.event_types
-    ]
-    if new:
-        await projection.apply(connection, new)
+    async def _apply(self, connection: AsyncConnection) -> Applied:
+        delays = backoff(first=0.05, limit=1.0)
+        for _ in range(_TRIES):
+            try:
+                return await self._batches.apply_next(connection)
+            except Exception as error:
+                if not is_poison(error):
+                    raise
+                _logger.warning("a batch after position %d failed: %s", self._freshness.position, error)
+                await asyncio.sleep(next(delays))
+        return await self._batches.apply_next(connection, isolating=True)
+
+    async def _look(self, connection: AsyncConnection) -> None:
+        is_reset, self._is_reset = self._is_reset, False
+        try:
+            await self._freshness.look(connection, is_reset=is_reset)
+        except BaseException:
+            self._is_reset = self._is_reset or is_reset
+            raise
+
+    async def _wait(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._poll_interval):
+                await self._woken.wait()

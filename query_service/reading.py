@@ -1,19 +1,19 @@
-"""The read model as a request sees it: at the position that it names or past it, and telling which one."""
+"""Reading a read model, together with the position that it reflects."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, Select, func, literal, select, true
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from query_service.answer_cache import NOTE, Note, Subject
 from query_service.projected_position import ProjectedPosition, ReadModelBehind
-from query_service.tables import checkpoints
+from query_service.tables import checkpoints, parked_events
 from shared.database import AnyRow, fetch_all
-from shared.event_log.events import Position
+from shared.event_log.events import Position, StreamId
 
 OrderBy = Callable[[FromClause], Sequence[ColumnElement[Any]]]
-"""Gives the sort of a query's rows, by its columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,21 +22,25 @@ class ReadModel:
 
     engine: AsyncEngine
     projected: ProjectedPosition
+    scope: MutableMapping[str, Any]
     wanted: Position
     seconds: float
 
     async def fetch(
-        self, query: Select[Any], projections: Sequence[str], order_by: OrderBy | None = None
+        self, query: Select[Any], projections: Sequence[str], about: Subject, order_by: OrderBy | None = None
     ) -> tuple[Position, Sequence[AnyRow]]:
-        """Run a query, with the checkpoint of what it reads in the same statement, so of the same snapshot.
+        """Run a query about one aggregate, or about all of a type, with what tells its position in the same statement.
 
-        Gives the position that every one of the projections has reached, and the query's rows, sorted by
-        `order_by`. Raises `ReadModelBehind`, `DatabaseUnavailable` and `Overloaded`.
+        So both are of one snapshot. Gives the position that every one of the projections has reached, for one
+        aggregate not past events of it that are parked; and the query's rows, sorted by `order_by`. The answer may be
+        kept as long as nothing happens to what it is about. Raises `ReadModelBehind`, `DatabaseUnavailable` and
+        `Overloaded`.
         """
-        await self.projected.wait_for(self.wanted, self.seconds)
-        rows = await fetch_all(self.engine, _with_position(query, projections, order_by))
+        await self.projected.wait_for(projections, self.wanted, self.seconds)
+        rows = await fetch_all(self.engine, self._with_position(query, projections, about, order_by))
         position = Position(rows[0].reached)
         self.require(position)
+        self.scope[NOTE] = Note(about, tuple(projections), position)
         return position, [row for row in rows if row.found]
 
     def require(self, position: Position) -> None:
@@ -47,12 +51,24 @@ class ReadModel:
         if position < self.wanted:
             raise ReadModelBehind(self.wanted, position)
 
-
-def _with_position(query: Select[Any], projections: Sequence[str], order_by: OrderBy | None) -> Select[Any]:
-    reached = select(func.coalesce(func.min(checkpoints.c.position), 0).label("reached")).where(
-        checkpoints.c.projection.in_(projections)
-    )
-    position = reached.subquery()
-    found = query.add_columns(literal(True).label("found")).subquery()
-    statement = select(position.c.reached, found).select_from(position.outerjoin(found, true()))
-    return statement if order_by is None else statement.order_by(*order_by(found))
+    def _with_position(
+        self, query: Select[Any], projections: Sequence[str], about: Subject, order_by: OrderBy | None
+    ) -> Select[Any]:
+        # A list shows all but the parked orders; who wants to see a parked event of its own is told to wait.
+        parked = (
+            parked_events.c.aggregate_id == about.aggregate_id
+            if isinstance(about, StreamId)
+            else parked_events.c.position == self.wanted
+        )
+        before_parked = select(func.min(parked_events.c.position) - 1).where(
+            parked, parked_events.c.projection.in_(projections), parked_events.c.generation == "live"
+        )
+        reached = select(func.min(checkpoints.c.position)).where(
+            checkpoints.c.projection.in_(projections), checkpoints.c.generation == "live"
+        )
+        position = select(
+            func.coalesce(func.least(reached.scalar_subquery(), before_parked.scalar_subquery()), 0).label("reached")
+        ).subquery()
+        found = query.add_columns(literal(True).label("found")).subquery()
+        statement = select(position.c.reached, found).select_from(position.outerjoin(found, true()))
+        return statement if order_by is None else statement.order_by(*order_by(found))

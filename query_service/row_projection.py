@@ -1,30 +1,19 @@
 """Projections that keep one row per aggregate, each written as a pure fold."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from sqlalchemy import ARRAY, Column, Table, bindparam, func, select
-from sqlalchemy import column as make_column
-from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from query_service.projection import DecodedEvent, out_of_place
+from query_service.set_based import copy, upsert
+from query_service.sums import Summing, Sums
 
 R = TypeVar("R")
-
-
-@dataclass(frozen=True, slots=True)
-class Change(Generic[R]):
-    """What a batch made of one row; `before` is None for a new one."""
-
-    before: R | None
-    after: R
-
-
-Derive = Callable[[AsyncConnection, Sequence[Change[R]]], Awaitable[None]]
-"""Brings a table that sums over rows up to date with their changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +21,8 @@ class RowProjection(Generic[R]):
     """One row per aggregate: `fold` gives the row after an event, from the row before it (None: there is none).
 
     `row_type` is a dataclass with the table's columns as fields, the key, the aggregate's id, first. A batch
-    loads the rows it touches, folds in memory, and writes each once: two statements, however long the batch.
+    loads the rows it touches, folds in memory, and writes each once: two statements, however long the batch,
+    and one for each table of sums.
     """
 
     name: str
@@ -41,13 +31,12 @@ class RowProjection(Generic[R]):
     table: Table
     row_type: type[R]
     fold: Callable[[R | None, DecodedEvent], R]
-    derived_tables: Sequence[Table] = ()
-    derive: Derive[R] | None = None
+    sums: Sequence[Sums[R]] = ()
 
     @property
     def tables(self) -> Sequence[Table]:
         """See `Projection.tables`."""
-        return (self.table, *self.derived_tables)
+        return (self.table, *(sums.table for sums in self.sums))
 
     async def apply(self, connection: AsyncConnection, batch: Sequence[DecodedEvent]) -> None:
         """See `Projection.apply`."""
@@ -58,9 +47,14 @@ class RowProjection(Generic[R]):
             after[key] = self.fold(after.get(key, before.get(key)), decoded)
         if not after:
             return
-        await upsert(connection, self.table, [_values(self.table, row) for row in after.values()])
-        if self.derive is not None:
-            await self.derive(connection, [Change(before.get(key), row) for key, row in after.items()])
+        names = [column.name for column in self.table.c]
+        await upsert(connection, self.table, [{name: getattr(row, name) for name in names} for row in after.values()])
+        for summing in map(Summing, self.sums):
+            for key, row in after.items():
+                if key in before:
+                    summing.went(before[key])
+                summing.came(row)
+            await summing.write(connection)
 
     def fold_all(self, events: Sequence[DecodedEvent]) -> R:
         """Give the row that one aggregate's events, from the first on, lead to.
@@ -75,6 +69,10 @@ class RowProjection(Generic[R]):
             raise out_of_place(events[0].record, f"{self.name} has no row of it")
         return row
 
+    def loader(self) -> "RowLoader[R]":
+        """See `Projection.loader`."""
+        return RowLoader(self)
+
     async def _load(self, connection: AsyncConnection, batch: Sequence[DecodedEvent]) -> Mapping[UUID, R]:
         """Give the rows of the batch's aggregates; one whose stream starts in the batch has none."""
         started = {d.record.stream.aggregate_id for d in batch if d.record.version == 1}
@@ -88,37 +86,34 @@ class RowProjection(Generic[R]):
         return {row[0]: self.row_type(*row) for row in rows}
 
 
-async def upsert(connection: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows by primary key in one statement; a row that exists is replaced."""
-    statement = insert_rows(table)
-    replaced = {column.name: statement.excluded[column.name] for column in table.c if not column.primary_key}
-    await connection.execute(
-        statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=replaced),
-        transposed(table, rows),
-    )
+class RowLoader(Generic[R]):
+    """Loads a `RowProjection`'s tables aggregate by aggregate; see `projection.Loader`."""
 
+    def __init__(self, projection: RowProjection[R]) -> None:
+        self.copied = (projection.table,)
+        self._projection = projection
+        self._values = attrgetter(*(column.name for column in projection.table.c))
+        self._rows: list[tuple[Any, ...]] = []
+        self._sums = [Summing(sums) for sums in projection.sums]
 
-def insert_rows(table: Table) -> Insert:
-    """Make the INSERT that takes one array per column."""
-    arrays = [bindparam(_array_name(column), type_=ARRAY(column.type)) for column in table.c]
-    columns = (make_column(column.name, column.type) for column in table.c)
-    rows = func.unnest(*arrays).table_valued(*columns).render_derived()
-    return insert(table).from_select(list(table.c), select(*(rows.c[column.name] for column in table.c)))
+    def add(self, events: Sequence[DecodedEvent]) -> None:
+        """See `Loader.add`."""
+        row = self._projection.fold_all(events)
+        self._rows.append(self._values(row))
+        for summing in self._sums:
+            summing.came(row)
 
+    async def write_rows(self, connection: AsyncConnection) -> None:
+        """See `Loader.write_rows`."""
+        await copy(connection, self._projection.table, self._rows)
+        self._rows = []
 
-def transposed(table: Table, rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """Give the parameters of `insert_rows` for these rows."""
-    return {_array_name(column): [row[column.name] for row in rows] for column in table.c}
-
-
-def _values(table: Table, row: object) -> dict[str, Any]:
-    return {column.name: getattr(row, column.name) for column in table.c}
+    async def write_sums(self, connection: AsyncConnection) -> None:
+        """See `Loader.write_sums`."""
+        for summing in self._sums:
+            await summing.write(connection)
 
 
 def _key(table: Table) -> "Column[Any]":
     (key,) = table.primary_key.columns
     return key
-
-
-def _array_name(column: "Column[Any]") -> str:
-    return f"{column.name}_values"

@@ -24,6 +24,10 @@ class QuerySettings(ServiceSettings):
         default=10_000, ge=1, description="Requests that may wait for a position; more get 503"
     )
 
+    answer_cache_bytes: int = Field(
+        default=64 * 1024 * 1024, ge=0, description="Memory for answers, each kept until an event affects it; 0: none"
+    )
+
     @field_validator("read_database_url", "listen_database_url")
     @classmethod
     def _also_postgresql(cls, url: SecretStr | None) -> SecretStr | None:

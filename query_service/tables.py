@@ -1,8 +1,11 @@
-"""The read model's metadata and the table that belongs to the engine; `migrations/read_model` defines them."""
+"""The read model's metadata and the tables that belong to the engine; `migrations/read_model` defines them."""
 
-from sqlalchemy import BigInteger, Column, DateTime, Integer, MetaData, Table, Text, func
+from sqlalchemy import BigInteger, Column, DateTime, Integer, MetaData, Table, Text, Uuid, func
+from sqlalchemy.dialects.postgresql import JSONB
 
 SCHEMA = "read_model"
+CHANNEL = "daicho_projected"
+"""NOTIFY channel of what projecting has changed."""
 
 metadata = MetaData(schema=SCHEMA)
 
@@ -10,7 +13,39 @@ checkpoints = Table(
     "checkpoints",
     metadata,
     Column("projection", Text, primary_key=True),
+    Column("generation", Text, primary_key=True, server_default="live"),
     Column("version", Integer, nullable=False),
     Column("position", BigInteger, nullable=False),
+    Column("state", Text, nullable=False, server_default="following"),
+    Column("run", Uuid),
+    Column("started_at", DateTime(timezone=True)),
+    Column("report", JSONB(none_as_null=True)),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+
+rebuild_ranges = Table(
+    "rebuild_ranges",
+    metadata,
+    Column("run", Uuid, primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("aggregate_type", Text, nullable=False),
+    Column("first_id", Uuid, nullable=False),
+    Column("last_id", Uuid, nullable=False),
+    Column("events", BigInteger),
+)
+
+parked_events = Table(
+    "parked_events",
+    metadata,
+    Column("projection", Text, primary_key=True),
+    Column("generation", Text, primary_key=True, server_default="live"),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("aggregate_type", Text, nullable=False),
+    Column("aggregate_id", Uuid, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("event_type", Text, nullable=False),
+    Column("event_id", Uuid, nullable=False),
+    Column("error", Text),
+    Column("attempts", Integer, nullable=False, server_default="1"),
+    Column("parked_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
 )

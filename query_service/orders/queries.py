@@ -15,8 +15,9 @@ from query_service.orders.parameters import Amount, OrderFilters, Sort, Timestam
 from query_service.orders.tables import order_details, order_items, order_summaries, order_totals
 from query_service.reading import ReadModel
 from shared.database import AnyRow
-from shared.event_log.events import Position
+from shared.event_log.events import Position, StreamId
 from shared.orders.errors import OrderNotFound
+from shared.orders.events import AGGREGATE_TYPE
 
 Page = tuple[Position, Sequence[AnyRow], str | None]
 """Position, rows, next cursor."""
@@ -54,7 +55,7 @@ class OrderQueries:
             after = tuple_(*(literal(key) for key in _cursor_keys(filters.sort, filters.cursor)))
             query = query.where(keys < after if descending else keys > after)
         query = query.order_by(*order_by(order_summaries)).limit(filters.limit + 1)
-        position, rows = await self._read_model.fetch(query, ["order_summaries"], order_by)
+        position, rows = await self._read_model.fetch(query, ["order_summaries"], AGGREGATE_TYPE, order_by)
         if len(rows) <= filters.limit:
             return position, rows, None
         rows = rows[: filters.limit]
@@ -70,7 +71,8 @@ class OrderQueries:
             .join(order_details, order_details.c.order_id == order_summaries.c.order_id)
             .where(order_summaries.c.order_id == order_id)
         )
-        position, rows = await self._read_model.fetch(query, ["order_summaries", "order_details", "order_items"])
+        projections = ["order_summaries", "order_details", "order_items"]
+        position, rows = await self._read_model.fetch(query, projections, StreamId(AGGREGATE_TYPE, order_id))
         if not rows:
             raise OrderNotFound(position)
         return position, rows[0]
@@ -79,7 +81,7 @@ class OrderQueries:
         """Give the totals of each status that an order has had."""
         total = order_totals.c
         query = select(total.status, total.count.label("order_count"), total.total_amount)
-        return await self._read_model.fetch(query, ["order_summaries"])
+        return await self._read_model.fetch(query, ["order_summaries"], AGGREGATE_TYPE)
 
 
 def _conditions(filters: OrderFilters) -> "list[ColumnElement[bool]]":

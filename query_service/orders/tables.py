@@ -1,6 +1,6 @@
 """The read models of orders; `migrations/read_model` owns their definition."""
 
-from sqlalchemy import BigInteger, Column, DateTime, Integer, Numeric, Table, Text, Uuid
+from sqlalchemy import BigInteger, Column, Date, DateTime, Integer, Numeric, Table, Text, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 
 from query_service.tables import metadata
@@ -26,6 +26,16 @@ order_totals = Table(
     Column("status", Text, primary_key=True),
     Column("count", BigInteger, nullable=False),
     Column("total_amount", Numeric(24, 2), nullable=False),
+)
+
+sales_by_day = Table(
+    "sales_by_day",
+    metadata,
+    Column("day", Date, primary_key=True),
+    Column("placed_count", BigInteger, nullable=False),
+    Column("placed_revenue", Numeric(24, 2), nullable=False),
+    Column("shipped_count", BigInteger, nullable=False),
+    Column("shipped_revenue", Numeric(24, 2), nullable=False),
 )
 
 order_details = Table(

@@ -1,4 +1,4 @@
-"""LISTENs for appends on a connection of its own. A notification is a hint: it wakes, the table tells."""
+"""LISTENs on a connection of its own. A notification is a hint: it wakes, the table tells."""
 
 import asyncio
 import logging
@@ -19,15 +19,17 @@ _HEARTBEAT = 15.0
 """Seconds without a notification after which the connection is tried."""
 
 
-class EventListener:
-    """Calls `wake` after each notification, and after each (re)connection, for what was missed meanwhile.
+class Listener:
+    """Calls `hear` with each notification's payload, and with `missed` after each (re)connection, for what was missed.
 
     `engine` must lead to PostgreSQL itself: a transaction pooler loses LISTEN.
     """
 
-    def __init__(self, engine: AsyncEngine, wake: Callable[[], None]) -> None:
+    def __init__(self, engine: AsyncEngine, channel: str, hear: Callable[[str], None], missed: str = "") -> None:
         self._engine = engine
-        self._wake = wake
+        self._channel = channel
+        self._hear = hear
+        self._missed = missed
         self._listening = False
 
     @property
@@ -59,18 +61,18 @@ class EventListener:
         raw: Any = (await connection.get_raw_connection()).driver_connection
         ended, heard = asyncio.Event(), asyncio.Event()
 
-        def on_notification(*_: object) -> None:
+        def on_notification(_connection: object, _pid: int, _channel: str, payload: str) -> None:
             heard.set()
-            self._wake()
+            self._hear(payload)
 
         def on_end(*_: object) -> None:
             ended.set()
             heard.set()
 
         raw.add_termination_listener(on_end)
-        await raw.add_listener(CHANNEL, on_notification)
+        await raw.add_listener(self._channel, on_notification)
         self._listening = True
-        self._wake()
+        self._hear(self._missed)
         while not ended.is_set():
             heard.clear()
             try:
@@ -78,3 +80,10 @@ class EventListener:
                     await heard.wait()
             except TimeoutError:
                 await connection.execute(text("SELECT 1"))
+
+
+class EventListener(Listener):
+    """Calls `wake` when the log has grown, or may have."""
+
+    def __init__(self, engine: AsyncEngine, wake: Callable[[], None]) -> None:
+        super().__init__(engine, CHANNEL, lambda _: wake())

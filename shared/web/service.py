@@ -1,9 +1,10 @@
 """The common frame of both services' apps."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from fastapi import APIRouter, FastAPI
+from starlette.middleware import Middleware
 
 from shared.web.correlation import CorrelationMiddleware
 from shared.web.health import Check, health_router
@@ -17,10 +18,17 @@ def create_service(
     routers: Iterable[APIRouter],
     problems: Iterable[Problems],
     checks: Mapping[str, Check],
+    middleware: Sequence[Middleware] = (),
 ) -> FastAPI:
     """Make an app with these routes, `/health`, correlation ids, and a problem for every error."""
-    app = FastAPI(title=title, version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
-    app.add_middleware(CorrelationMiddleware)
+    app = FastAPI(
+        title=title,
+        version="1",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        middleware=[Middleware(CorrelationMiddleware), *middleware],
+    )
     install_problems(app, problems)
     for router in (*routers, health_router(checks)):
         app.include_router(router)

@@ -15,14 +15,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from query_service import checkpoints
 from query_service.orders.aggregate import ORDERS
-from query_service.projected_position import ProjectedPosition
-from query_service.projector import Projector
 from shared.event_log.events import Position
 from shared.event_log.reader import PostgresEventLog
-from shared.orders.events import EVENTS
 from tests.support.apps import ORDER, command_service
 from tests.support.databases import connected
 from tests.support.http import events
+from tests.support.projecting import Projecting
 from tests.support.replay import assert_log_is_sound, assert_read_models_equal_a_replay
 
 ORDERS_AT_MOST = 3
@@ -83,9 +81,7 @@ class World:
         self.engine = engine
         self.log = PostgresEventLog(engine)
         self.read_engine = read_engine
-        self.projector = Projector(
-            self.log, EVENTS, ORDERS.projections, read_engine, ProjectedPosition(1), batch_size=7, poll_interval=60
-        )
+        self.projecting = Projecting(engine, read_engine, batch=7)
 
     async def holds(self, groups: Sequence[Sequence[Command]]) -> None:
         before = await events(self.engine)
@@ -97,8 +93,7 @@ class World:
         await assert_log_is_sound(self.engine)  # I2, I3
         self._check_answers(run, after[len(before) :])
         assert await self._followed(len(before)) == [event.position for event in after[len(before) :]]  # I4
-        while await self.projector.project_batch():
-            pass
+        await self.projecting.drain()
         await assert_read_models_equal_a_replay(self.engine)  # I5
 
     def _check_answers(self, run: Run, new: list[Any]) -> None:

@@ -17,7 +17,6 @@ import query_service.problems
 from command_service.errors import InvalidSnapshot
 from command_service.orders.aggregate import ORDERS as COMMAND_ORDERS
 from daicho.errors import NoLedger, OperatorError
-from query_service.checkpoints import ProjectionVersionMismatch
 from query_service.orders.aggregate import ORDERS as QUERY_ORDERS
 from query_service.projector import ProjectorStalled
 from shared.errors import DaichoError, EventSchemaError, UnknownEventType
@@ -42,7 +41,6 @@ NEVER_ANSWERED = {
     OperatorError: "ends a daicho command",
     InvalidSnapshot: "is logged; the events are read instead",
     SchemaNotAtHead: "ends the start, or is named by /health/ready",
-    ProjectionVersionMismatch: "ends the start",
     TaskDied: "is named by /health/ready",
     ProjectorStalled: "is named by /health/ready",
 }

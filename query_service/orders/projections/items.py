@@ -1,29 +1,11 @@
 """`order_items`: the lines of orders."""
 
-from collections.abc import Sequence
 from typing import Any, cast
 
-from sqlalchemy import Table
-from sqlalchemy.ext.asyncio import AsyncConnection
-
+from query_service.lines_projection import LinesProjection
 from query_service.orders.tables import order_items
 from query_service.projection import DecodedEvent
-from query_service.row_projection import upsert
 from shared.orders.events import OrderPlaced
-
-
-class OrderItems:
-    """One row per line; an order's lines never change."""
-
-    name = "order_items"
-    version = 1
-    event_types = frozenset({OrderPlaced.event_type})
-    tables: Sequence[Table] = (order_items,)
-
-    async def apply(self, connection: AsyncConnection, batch: Sequence[DecodedEvent]) -> None:
-        """See `Projection.apply`."""
-        if rows := [row for decoded in batch for row in lines(decoded)]:
-            await upsert(connection, order_items, rows)
 
 
 def lines(decoded: DecodedEvent) -> list[dict[str, Any]]:
@@ -42,4 +24,10 @@ def lines(decoded: DecodedEvent) -> list[dict[str, Any]]:
     ]
 
 
-ORDER_ITEMS = OrderItems()
+ORDER_ITEMS = LinesProjection(
+    name="order_items",
+    version=1,
+    event_types=frozenset({OrderPlaced.event_type}),
+    table=order_items,
+    lines=lines,
+)

@@ -1,18 +1,16 @@
-"""`order_summaries`, and out of their changes `order_totals`."""
+"""`order_summaries`, and summed over them `order_totals` and `sales_by_day`."""
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import assert_never, cast
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
-from query_service.orders.tables import order_summaries, order_totals
+from query_service.orders.tables import order_summaries, order_totals, sales_by_day
 from query_service.projection import DecodedEvent, out_of_place
-from query_service.row_projection import Change, RowProjection, insert_rows, transposed
+from query_service.row_projection import RowProjection
+from query_service.sums import Sums
 from shared.orders.events import OrderCancelled, OrderConfirmed, OrderEvent, OrderPlaced, OrderShipped
 from shared.orders.values import OrderStatus
 
@@ -63,22 +61,16 @@ def fold(row: OrderSummary | None, decoded: DecodedEvent) -> OrderSummary:
             assert_never(event)
 
 
-async def update_totals(connection: AsyncConnection, changes: Sequence[Change[OrderSummary]]) -> None:
-    """Move changed orders from the total of their old status to that of the new one."""
-    counts: dict[str, int] = defaultdict(int)
-    amounts: dict[str, Decimal] = defaultdict(Decimal)
-    for change in changes:
-        for row, sign in ((change.before, -1), (change.after, 1)):
-            if row is not None:
-                counts[row.status] += sign
-                amounts[row.status] += sign * row.total_amount
-    totals = [{"status": status, "count": counts[status], "total_amount": amounts[status]} for status in sorted(counts)]
-    statement = insert_rows(order_totals)
-    added = {name: order_totals.c[name] + statement.excluded[name] for name in ("count", "total_amount")}
-    await connection.execute(
-        statement.on_conflict_do_update(index_elements=[order_totals.c.status], set_=added),
-        transposed(order_totals, totals),
-    )
+def in_status(row: OrderSummary) -> Iterable[tuple[str, int, Decimal]]:
+    """Give what an order adds to `order_totals`."""
+    yield row.status, 1, row.total_amount
+
+
+def on_days(row: OrderSummary) -> Iterable[tuple[date, int, Decimal, int, Decimal]]:
+    """Give what an order adds to `sales_by_day`, by days in UTC."""
+    yield row.placed_at.astimezone(UTC).date(), 1, row.total_amount, 0, Decimal(0)
+    if row.shipped_at is not None:
+        yield row.shipped_at.astimezone(UTC).date(), 0, Decimal(0), 1, row.total_amount
 
 
 ORDER_SUMMARIES = RowProjection(
@@ -88,6 +80,5 @@ ORDER_SUMMARIES = RowProjection(
     table=order_summaries,
     row_type=OrderSummary,
     fold=fold,
-    derived_tables=(order_totals,),
-    derive=update_totals,
+    sums=(Sums(order_totals, in_status), Sums(sales_by_day, on_days)),
 )

@@ -12,6 +12,7 @@ from sqlalchemy import select
 from query_service.aggregate import Aggregate
 from query_service.read_your_writes import read_model
 from query_service.reading import ReadModel
+from shared.event_log.events import StreamId
 
 router = APIRouter(prefix="/coupons", tags=["coupons"])
 
@@ -32,7 +33,7 @@ async def get_coupon(
 ) -> CouponAnswer:
     """Give one coupon."""
     query = select(coupons).where(coupons.c.coupon_id == coupon_id)
-    position, rows = await read.fetch(query, [COUPONS_PROJECTION.name])
+    position, rows = await read.fetch(query, [COUPONS_PROJECTION.name], StreamId(AGGREGATE_TYPE, coupon_id))
     if not rows:
         raise CouponNotFound("There is no coupon with this id.")
     response.headers["Event-Position"] = str(position)

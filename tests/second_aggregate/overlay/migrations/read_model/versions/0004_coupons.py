@@ -1,12 +1,12 @@
 """The read model of coupons.
 
-Revision ID: 0003
+Revision ID: 0004
 """
 
 from migrations.sql import run_file
 
-revision = "0003"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 

@@ -1,0 +1,133 @@
+"""Applies the log to every projection, batch by batch.
+
+One transaction locks the checkpoints, applies a batch, and moves them. So each event takes effect exactly once in each
+projection however often anything crashes, two projectors never both write, and readers see all projections at one
+position.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from query_service import checkpoints
+from query_service.checkpoints import Checkpoint
+from query_service.generations import on_generation
+from query_service.isolation import Events, Poison, by_aggregate, describe, isolate
+from query_service.parking import Parked, park, parked_among
+from query_service.projection import DecodedEvent, Projection
+from shared.database import translate_errors
+from shared.errors import EventSchemaError
+from shared.event_log.events import Position, RecordedEvent, StreamId
+from shared.event_log.reader import EventLog
+from shared.event_log.registry import EventRegistry
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """A batch: how many events were read, how far each live projection is, and which aggregates it touched."""
+
+    events: int
+    positions: Mapping[str, Position]
+    aggregates: frozenset[StreamId] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    """Events decoded, once for all projections; `errors` tells what is wrong with those that cannot be, by position."""
+
+    events: Mapping[Position, DecodedEvent]
+    errors: Mapping[Position, str] = field(default_factory=dict)
+
+
+class Batches:
+    """Applies batches of the log to the generations that follow it, at most `size` events at a time."""
+
+    def __init__(self, log: EventLog, events: EventRegistry, projections: Sequence[Projection], size: int) -> None:
+        self.size = size
+        self._log = log
+        self._events = events
+        self._projections = {projection.name: projection for projection in projections}
+        self._handled = frozenset().union(*(projection.event_types for projection in projections))
+
+    async def apply_next(self, connection: AsyncConnection, *, isolating: bool = False) -> Applied:
+        """Apply the next batch, in a transaction of its own, to every generation that has not had it.
+
+        With `isolating`, aggregates whose events cannot be applied are parked; without, nothing is applied and their
+        error raised. Raises `DatabaseUnavailable`.
+        """
+        with translate_errors():
+            async with connection.begin():
+                following = await checkpoints.lock(connection, list(self._projections.values()))
+                start = min((checkpoint.position for checkpoint in following), default=Position(0))
+                records = await self._log.read_all(start, self.size) if following else ()
+                if records:
+                    await self._apply(connection, following, records, isolating=isolating)
+        end = records[-1].position if records else start
+        positions = {c.projection: max(c.position, end) for c in following if c.generation == "live"}
+        return Applied(len(records), positions, frozenset(record.stream for record in records))
+
+    async def _apply(
+        self,
+        connection: AsyncConnection,
+        following: Sequence[Checkpoint],
+        records: Sequence[RecordedEvent],
+        *,
+        isolating: bool,
+    ) -> None:
+        handled = [record for record in records if record.event_type in self._handled]
+        parked = await parked_among(connection, (record.stream.aggregate_id for record in handled))
+        decoded = self._decode(handled, isolating=isolating)
+        for checkpoint in following:
+            projection = self._projections[checkpoint.projection]
+            await connection.execution_options(**on_generation(checkpoint.generation))
+            new = [r for r in handled if r.position > checkpoint.position and r.event_type in projection.event_types]
+            events, poison = _split(new, checkpoint, decoded, parked)
+            if isolating:
+                poison += await isolated(connection, projection, events)
+            elif events:
+                await projection.apply(connection, events)
+            await park(connection, checkpoint, poison)
+        await connection.execution_options(**on_generation("live"))
+        end = records[-1].position
+        await checkpoints.move(connection, [c for c in following if c.position < end], end)
+
+    def _decode(self, records: Sequence[RecordedEvent], *, isolating: bool) -> _Decoded:
+        if not isolating:
+            return _Decoded({record.position: DecodedEvent(record, self._events.decode(record)) for record in records})
+        events, errors = {}, {}
+        for record in records:
+            try:
+                events[record.position] = DecodedEvent(record, self._events.decode(record))
+            except EventSchemaError as error:
+                errors[record.position] = describe(error)
+        return _Decoded(events, errors)
+
+
+def _split(
+    records: Sequence[RecordedEvent], checkpoint: Checkpoint, decoded: _Decoded, parked: Parked
+) -> tuple[list[DecodedEvent], list[Poison]]:
+    """Give what can be applied, and what is to be parked: what cannot be decoded, and what is behind such events."""
+    events: list[DecodedEvent] = []
+    poison: dict[StreamId, tuple[list[RecordedEvent], str | None]] = {}
+    for record in records:
+        stream = record.stream
+        if stream in poison:
+            poison[stream][0].append(record)
+        elif (checkpoint.projection, checkpoint.generation, stream.aggregate_id) in parked:
+            poison[stream] = ([record], None)
+        elif record.position in decoded.errors:
+            poison[stream] = ([record], decoded.errors[record.position])
+        else:
+            events.append(decoded.events[record.position])
+    return events, [Poison(*one) for one in poison.values()]
+
+
+async def isolated(connection: AsyncConnection, projection: Projection, events: Events) -> list[Poison]:
+    """Apply the events of every aggregate whose events can be applied; give the others."""
+
+    async def write(aggregates: Sequence[Events]) -> None:
+        batch = sorted((one for events in aggregates for one in events), key=lambda one: one.record.position)
+        await projection.apply(connection, batch)
+
+    return await isolate(connection, by_aggregate(events), write) if events else []

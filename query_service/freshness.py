@@ -1,0 +1,63 @@
+"""What this process knows of the read model without asking: where each projection is, and which answers still hold."""
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from query_service.answer_cache import AnswerCache
+from query_service.batches import Applied
+from query_service.projected_position import ProjectedPosition
+from query_service.tables import checkpoints
+from shared.database import fetch_all
+from shared.event_log.events import Position, StreamId
+from shared.event_log.tables import events
+
+_MOST_TOUCHED = 10_000
+"""How many events are looked at for the aggregates that they touched; if there are more, every answer is forgotten."""
+
+
+class Freshness:
+    """Brings positions and cached answers up to date together: first the answers that no longer hold go."""
+
+    def __init__(self, log_engine: AsyncEngine, projected: ProjectedPosition, cache: AnswerCache) -> None:
+        self._log_engine = log_engine
+        self._projected = projected
+        self._cache = cache
+
+    @property
+    def position(self) -> Position:
+        """The position that every projection has reached."""
+        return self._projected.value()
+
+    def applied(self, applied: Applied) -> None:
+        """Take what this process has projected itself."""
+        if applied.events:
+            self._cache.touch(applied.aggregates, max(applied.positions.values(), default=Position(0)))
+        self._projected.advance(applied.positions)
+
+    async def look(self, connection: AsyncConnection, *, is_reset: bool) -> None:
+        """Take what others have projected since; after a reset, forget what was known.
+
+        Raises `DatabaseUnavailable`.
+        """
+        row = checkpoints.c
+        async with connection.begin():
+            found = await connection.execute(select(row.projection, row.position).where(row.generation == "live"))
+            positions = {one.projection: Position(one.position) for one in found}
+        known, head = self._projected.value(), max(positions.values(), default=Position(0))
+        touched = None if is_reset or head - known > _MOST_TOUCHED else await self._touched(known, head)
+        if touched is None:
+            self._cache.clear()
+            self._projected.restart(positions)
+        else:
+            self._cache.touch(touched, head)
+            self._projected.advance(positions)
+
+    async def _touched(self, after: Position, last: Position) -> frozenset[StreamId]:
+        """Give the aggregates of the events past one position and up to another."""
+        if last <= after:
+            return frozenset()
+        row = events.c
+        query = (
+            select(row.aggregate_type, row.aggregate_id).where(row.position > after, row.position <= last).distinct()
+        )
+        return frozenset(StreamId(*one) for one in await fetch_all(self._log_engine, query))

@@ -1,0 +1,150 @@
+"""Generations of a projection's tables: the live one, the next one while it is rebuilt, the previous one after that.
+
+Each lives in a schema of its own, under the tables' own names, so that queries, indexes and the projections' code are
+the same for all. A swap moves tables from schema to schema. What is here runs in the caller's transaction.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal
+
+from sqlalchemy import Table, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from query_service.tables import SCHEMA
+
+Generation = Literal["live", "next", "previous"]
+
+SCHEMAS: Final[Mapping[Generation, str]] = {
+    "live": SCHEMA,
+    "next": f"{SCHEMA}_next",
+    "previous": f"{SCHEMA}_previous",
+}
+
+_OWNER = "daicho_query"
+_LOCK_TIMEOUT = "250ms"
+
+_INDEXES = text("""
+SELECT t.relname AS table_name, con.conname, pg_get_constraintdef(con.oid) AS constraint, pg_get_indexdef(i.indexrelid) AS index
+FROM pg_index i JOIN pg_class t ON t.oid = i.indrelid
+LEFT JOIN pg_constraint con ON con.conindid = i.indexrelid AND con.conrelid = t.oid
+WHERE t.oid = to_regclass(:table)
+ORDER BY i.indisprimary DESC, i.indexrelid
+""")
+_GRANTS = text("""
+SELECT acl.privilege_type AS privilege, coalesce(quote_ident(r.rolname), 'PUBLIC') AS grantee
+FROM pg_class c, aclexplode(c.relacl) acl LEFT JOIN pg_roles r ON r.oid = acl.grantee
+WHERE c.oid = to_regclass(:table) AND acl.grantee <> c.relowner
+""")
+_OPTIONS = text("SELECT unnest(reloptions) AS option FROM pg_class WHERE oid = to_regclass(:table)")
+_VIEWS = text("""
+SELECT DISTINCT v.relname AS name, v.relkind = 'm' AS is_materialized, pg_get_viewdef(v.oid) AS definition
+FROM pg_depend d JOIN pg_rewrite w ON w.oid = d.objid JOIN pg_class v ON v.oid = w.ev_class
+WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass
+    AND d.refobjid = ANY(CAST(:tables AS regclass[])) AND v.relkind IN ('m', 'v')
+    AND v.relnamespace = to_regnamespace(:schema)
+ORDER BY name
+""")
+
+
+def on_generation(generation: Generation) -> Mapping[str, Any]:
+    """Give the execution options by which the read model's tables stand for a generation's."""
+    return {"schema_translate_map": {SCHEMA: SCHEMAS[generation]}}
+
+
+async def create(connection: AsyncConnection, tables: Sequence[Table]) -> None:
+    """Make the next generation's tables, empty, without indexes; what was left of one goes."""
+    await drop(connection, tables, "next")
+    for table in tables:
+        live, new = _name(table, "live"), _name(table, "next")
+        await _run(connection, f"CREATE TABLE {new} (LIKE {live} INCLUDING ALL EXCLUDING INDEXES)")
+        for row in await connection.execute(_OPTIONS, {"table": live}):
+            await _run(connection, f"ALTER TABLE {new} SET ({row.option})")
+        await _own(connection, "TABLE", new, live)
+
+
+async def create_indexes(connection: AsyncConnection, tables: Sequence[Table]) -> None:
+    """Make the next generation's indexes as the live one's are, where they are missing, and gather statistics."""
+    for table in tables:
+        await _copy_indexes(connection, table.name)
+        await _run(connection, f"ANALYZE {_name(table, 'next')}")
+
+
+async def create_views(connection: AsyncConnection, tables: Sequence[Table]) -> None:
+    """Make the views in the read model's schema that are over these tables, over the next generation's."""
+    names = [_name(table, "live") for table in tables]
+    for view in (await connection.execute(_VIEWS, {"tables": names, "schema": SCHEMA})).all():
+        kind = "MATERIALIZED VIEW" if view.is_materialized else "VIEW"
+        definition: str = view.definition
+        for table in tables:
+            definition = re.sub(rf"\b{re.escape(_name(table, 'live'))}\b", _name(table, "next"), definition)
+        new = f"{SCHEMAS['next']}.{view.name}"
+        await _run(connection, f"DROP {kind} IF EXISTS {new} CASCADE")
+        await _run(connection, f"CREATE {kind} {new} AS {definition.rstrip(';')}")
+        await _copy_indexes(connection, view.name)
+        await _own(connection, kind, new, f"{SCHEMA}.{view.name}")
+
+
+async def swap(connection: AsyncConnection, tables: Sequence[Table]) -> None:
+    """Make the next generation the live one, and the live one the previous one; an older one goes.
+
+    Raises an error of SQLSTATE 55P03 if queries hold on to a table for a quarter of a second: then try again.
+    """
+    await _run(connection, f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")
+    await _run(connection, f"LOCK TABLE {', '.join(_name(table, 'live') for table in tables)} IN ACCESS EXCLUSIVE MODE")
+    await drop(connection, tables, "previous")
+    await _move(connection, tables, "live", "previous")
+    await _move(connection, tables, "next", "live")
+
+
+async def restore(connection: AsyncConnection, tables: Sequence[Table]) -> None:
+    """Make the previous generation the next one."""
+    await _move(connection, tables, "previous", "next")
+
+
+async def drop(connection: AsyncConnection, tables: Sequence[Table], generation: Generation) -> None:
+    """Remove a generation that is not live, with the views over it."""
+    assert generation != "live"
+    for table in tables:
+        await _run(connection, f"DROP TABLE IF EXISTS {_name(table, generation)} CASCADE")
+
+
+async def _move(connection: AsyncConnection, tables: Sequence[Table], source: Generation, target: Generation) -> None:
+    names = [_name(table, source) for table in tables]
+    views = (await connection.execute(_VIEWS, {"tables": names, "schema": SCHEMAS[source]})).all()
+    for name in names:
+        await _run(connection, f"ALTER TABLE {name} SET SCHEMA {SCHEMAS[target]}")
+    for view in views:
+        kind = "MATERIALIZED VIEW" if view.is_materialized else "VIEW"
+        await _run(connection, f"DROP {kind} IF EXISTS {SCHEMAS[target]}.{view.name} CASCADE")
+        await _run(connection, f"ALTER {kind} {SCHEMAS[source]}.{view.name} SET SCHEMA {SCHEMAS[target]}")
+
+
+async def _copy_indexes(connection: AsyncConnection, name: str) -> None:
+    live, new = f"{SCHEMAS['live']}.{name}", f"{SCHEMAS['next']}.{name}"
+    there = {_index(row, new) for row in await connection.execute(_INDEXES, {"table": new})}
+    for row in (await connection.execute(_INDEXES, {"table": live})).all():
+        statement = _index(row, new).replace(f" ON {live} ", f" ON {new} ")
+        if statement not in there:
+            await _run(connection, statement)
+
+
+def _index(row: Any, table: str) -> str:
+    if row.conname is None:
+        return str(row.index)
+    return f'ALTER TABLE {table} ADD CONSTRAINT "{row.conname}" {row.constraint}'
+
+
+async def _own(connection: AsyncConnection, kind: str, name: str, like: str) -> None:
+    """Give a new relation its owner, and the rights that others have on another one."""
+    await _run(connection, f"ALTER {kind} {name} OWNER TO {_OWNER}")
+    for row in (await connection.execute(_GRANTS, {"table": like})).all():
+        await _run(connection, f"GRANT {row.privilege} ON {name} TO {row.grantee}")
+
+
+def _name(table: Table, generation: Generation) -> str:
+    return f"{SCHEMAS[generation]}.{table.name}"
+
+
+async def _run(connection: AsyncConnection, statement: str) -> None:
+    await connection.execute(text(statement))

@@ -1,0 +1,69 @@
+"""Writing many rows at once: one statement, one array per column; or COPY."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ARRAY, JSON, Column, Table, bindparam, func, select
+from sqlalchemy import column as make_column
+from sqlalchemy.dialects.postgresql import Insert, insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+
+async def upsert(connection: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows by primary key in one statement; a row that exists is replaced."""
+    statement = _insert(table)
+    replaced = {column.name: statement.excluded[column.name] for column in table.c if not column.primary_key}
+    await _execute(connection, _on_conflict(statement, table, replaced), table, rows)
+
+
+async def add(connection: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Add rows to those with the same primary key, column by column, in one statement."""
+    statement = _insert(table)
+    sums = {column.name: column + statement.excluded[column.name] for column in table.c if not column.primary_key}
+    await _execute(connection, _on_conflict(statement, table, sums), table, rows)
+
+
+async def copy(connection: AsyncConnection, table: Table, rows: Sequence[Sequence[Any]]) -> None:
+    """Write new rows, with a value for each column in the table's order, by COPY."""
+    raw: Any = (await connection.get_raw_connection()).driver_connection
+    as_text = [number for number, column in enumerate(table.c) if isinstance(column.type, JSON)]
+    records = [_with_text(row, as_text) for row in rows] if as_text else rows
+    columns = [column.name for column in table.c]
+    await raw.copy_records_to_table(table.name, schema_name=schema_of(connection), columns=columns, records=records)
+
+
+def schema_of(connection: AsyncConnection) -> str:
+    """Give the schema that the read model's tables stand for on this connection."""
+    options: Mapping[str, Any] = connection.sync_connection.get_execution_options()  # type: ignore[union-attr]
+    schema: str = options["schema_translate_map"]["read_model"]
+    return schema
+
+
+def _insert(table: Table) -> Insert:
+    """Make the INSERT that takes one array per column."""
+    arrays = [bindparam(_array_name(column), type_=ARRAY(column.type)) for column in table.c]
+    columns = (make_column(column.name, column.type) for column in table.c)
+    rows = func.unnest(*arrays).table_valued(*columns).render_derived()
+    return insert(table).from_select(list(table.c), select(*(rows.c[column.name] for column in table.c)))
+
+
+def _on_conflict(statement: Insert, table: Table, set_: Mapping[str, Any]) -> Insert:
+    return statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=set_)
+
+
+async def _execute(
+    connection: AsyncConnection, statement: Insert, table: Table, rows: Sequence[Mapping[str, Any]]
+) -> None:
+    await connection.execute(statement, {_array_name(column): [row[column.name] for row in rows] for column in table.c})
+
+
+def _array_name(column: "Column[Any]") -> str:
+    return f"{column.name}_values"
+
+
+def _with_text(row: Sequence[Any], numbers: Sequence[int]) -> list[Any]:
+    values = list(row)
+    for number in numbers:
+        values[number] = None if values[number] is None else json.dumps(values[number])
+    return values
