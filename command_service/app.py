@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import FastAPI
-from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from command_service import problems
@@ -39,8 +38,6 @@ def create_app(settings: CommandSettings, aggregates: Sequence[Aggregate] = AGGR
     snapshots = PostgresSnapshotStore(engine)
     snapshot_taker = SnapshotTaker(snapshots)
     cache = StateCache(settings.state_cache_bytes)
-    # Another connection may lead to another server, whose log may have lost what this process knows.
-    event.listen(append_engine.sync_engine, "connect", lambda *_: cache.clear())
     supervisor = Supervisor()
 
     def command_handler(aggregate: Aggregate) -> CommandHandler[Any, Any, Any]:

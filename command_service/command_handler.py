@@ -148,7 +148,8 @@ class CommandHandler(Generic[C, S, E]):
         return events
 
     def _appended(self, known: Known[S], events: Sequence[E], commit: Commit, position: Position) -> Handled[S]:
-        return Handled.of(self._repository.appended(known, events, position, commit.events[-1].occurred_at))
+        last = commit.events[-1]
+        return Handled.of(self._repository.appended(known, events, position, last.occurred_at, last.event_id))
 
     async def _find_earlier(self, context: CommandContext) -> Handled[S] | None:
         """Give the result that the context's idempotency key had, if it has taken effect.
@@ -191,4 +192,5 @@ class CommandHandler(Generic[C, S, E]):
                 )
                 for index, event in enumerate(events)
             ),
+            known.event_id,
         )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from shared.event_log.events import NewEvent, Position, StreamId, Version
+from shared.event_log.events import EventId, NewEvent, Position, StreamId, Version
 from shared.event_log.reader import EventLog
 
 
@@ -12,12 +12,14 @@ from shared.event_log.reader import EventLog
 class Commit:
     """One or more events for one stream, to be appended together or not at all.
 
-    `expected_version` is what the stream must be at; 0: it must not exist.
+    `expected_version` is what the stream must be at; 0: it must not exist. `last_event_id` is the id of its last event,
+    if that is known: another log may have another event at that version.
     """
 
     stream: StreamId
     expected_version: Version
     events: tuple[NewEvent, ...]
+    last_event_id: EventId | None = None
 
     def __post_init__(self) -> None:
         """Refuse a commit of nothing."""
@@ -45,7 +47,7 @@ class Duplicate:
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """The stream is at another version than expected; nothing was appended."""
+    """The stream is at another version than expected, or at another event of that version; nothing was appended."""
 
     current_version: Version
 

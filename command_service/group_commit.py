@@ -37,7 +37,7 @@ class Limits:
 class _Waiting:
     commit: Commit
     size: int
-    since: float
+    overdue: asyncio.TimerHandle
     outcome: "asyncio.Future[Outcome]"
 
 
@@ -68,12 +68,17 @@ class GroupCommit:
         full = len(self._queue) >= self._limits.queue_commits or self._queued_bytes + size > self._limits.queue_bytes
         if self._closed or full:
             raise Overloaded("The service is stopping." if self._closed else "Too many commands are waiting.")
-        waiting = _Waiting(commit, size, self._clock(), asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        outcome: asyncio.Future[Outcome] = loop.create_future()
+        waiting = _Waiting(commit, size, loop.call_later(self._limits.deadline, _give_up, outcome), outcome)
         self._queue.append(waiting)
         self._queued_bytes += size
         self._idle.clear()
         self._work.set()
-        return await waiting.outcome
+        try:
+            return await outcome
+        finally:
+            waiting.overdue.cancel()
 
     async def run(self) -> None:
         """Send batches until cancelled. If it dies, what it had in flight is answered with `OutcomeUnknown`."""
@@ -100,19 +105,13 @@ class GroupCommit:
             _fail(self._queue, Overloaded("The service is stopping."))
 
     def _take_batch(self) -> list[_Waiting]:
-        """Take from the queue, oldest first; what cannot share this batch keeps its place in the queue.
-
-        What has waited for longer than the deadline is given up: a stall is not handed on, commit by commit.
-        """
-        overdue = self._clock() - self._limits.deadline
+        """Take from the queue, oldest first; what cannot share this batch keeps its place in the queue."""
         batch: list[_Waiting] = []
         left: list[_Waiting] = []
         taken: set[object] = set()
         room = self._limits.batch_bytes
         while self._queue and len(batch) < self._limits.batch_commits and room > 0:
             waiting = self._queue.popleft()
-            if waiting.since < overdue:
-                _fail([waiting], Overloaded("It waited too long to be sent."))
             if waiting.outcome.done():
                 self._queued_bytes -= waiting.size
                 continue
@@ -121,6 +120,7 @@ class GroupCommit:
                 taken |= names
                 room -= waiting.size
                 self._queued_bytes -= waiting.size
+                waiting.overdue.cancel()
                 batch.append(waiting)
             else:
                 left.append(waiting)
@@ -165,6 +165,12 @@ class GroupCommit:
             if self._clock() + delay > deadline:
                 raise unknown
             await asyncio.sleep(delay)
+
+
+def _give_up(outcome: "asyncio.Future[Outcome]") -> None:
+    """Answer a commit that was not sent in time."""
+    if not outcome.done():
+        outcome.set_exception(Overloaded("It waited too long to be sent."))
 
 
 def _fail(batch: Sequence[_Waiting] | deque[_Waiting], error: DaichoError) -> None:

@@ -49,8 +49,9 @@ class InMemoryEventStore:
         known = self._by_id.get(commit.events[0].event_id)
         if known is not None:
             return self._known(commit, known)
-        current = len(self._streams.get(commit.stream, ()))
-        return None if current == commit.expected_version else Conflict(Version(current))
+        stream = self._streams.get(commit.stream, [])
+        is_other = commit.last_event_id is not None and (not stream or stream[-1].event_id != commit.last_event_id)
+        return Conflict(Version(len(stream))) if is_other or len(stream) != commit.expected_version else None
 
     def _require_unique(self, commits: Sequence[Commit]) -> None:
         streams = [commit.stream for commit in commits]
@@ -101,7 +102,7 @@ class InMemorySnapshotStore:
         snapshot = self._snapshots.get(stream)
         if snapshot is not None and snapshot.state_schema_version == state_schema_version:
             events = await self._log.read_stream(stream, Version(snapshot.version - 1))
-            if events:
+            if events and snapshot.last_event_id in {None, events[0].event_id}:
                 return Stored(snapshot, events)
         return Stored(None, await self._log.read_stream(stream))
 

@@ -48,7 +48,8 @@ class PostgresSnapshotStore:
         version, state = rows[0].version, rows[0].state
         snapshot = None
         if state is not None:
-            snapshot = Snapshot(stream, Version(version), state.encode(), state_schema_version)
+            last_event_id = rows[0].last_event_id
+            snapshot = Snapshot(stream, Version(version), state.encode(), state_schema_version, last_event_id)
         return Stored(snapshot, [recorded(row) for row in rows])
 
     async def save(self, snapshots: Sequence[Snapshot]) -> None:
@@ -61,6 +62,7 @@ class PostgresSnapshotStore:
             "versions": [snapshot.version for snapshot in snapshots],
             "states": [snapshot.state.decode() for snapshot in snapshots],
             "schema_versions": [snapshot.state_schema_version for snapshot in snapshots],
+            "last_event_ids": [snapshot.last_event_id for snapshot in snapshots],
         }
         try:
             with translate_errors():
@@ -71,12 +73,22 @@ class PostgresSnapshotStore:
 
 
 def _stored(stream: StreamId, state_schema_version: int) -> Select[Any]:
+    own_event = (
+        select(events.c.event_id)
+        .where(
+            events.c.aggregate_type == stream.aggregate_type,
+            events.c.aggregate_id == stream.aggregate_id,
+            events.c.version == snapshots.c.version,
+        )
+        .scalar_subquery()
+    )
     snapshot = (
-        select(snapshots.c.version, cast(snapshots.c.state, Text).label("state"))
+        select(snapshots.c.version, cast(snapshots.c.state, Text).label("state"), snapshots.c.last_event_id)
         .where(
             snapshots.c.aggregate_type == stream.aggregate_type,
             snapshots.c.aggregate_id == stream.aggregate_id,
             snapshots.c.state_schema_version == state_schema_version,
+            or_(snapshots.c.last_event_id.is_(None), snapshots.c.last_event_id == own_event),
         )
         .cte("snapshot")
         .prefix_with("MATERIALIZED")
@@ -84,8 +96,11 @@ def _stored(stream: StreamId, state_schema_version: int) -> Select[Any]:
     # Uncorrelated, so each is found once, before the events are: they are searched by index from there on.
     version = select(snapshot.c.version).scalar_subquery()
     state = select(snapshot.c.state).scalar_subquery()
+    last_event_id = select(snapshot.c.last_event_id).scalar_subquery()
     return (
-        RECORDED_COLUMNS.add_columns(case((events.c.version == version, state)).label("state"))
+        RECORDED_COLUMNS.add_columns(
+            case((events.c.version == version, state)).label("state"), last_event_id.label("last_event_id")
+        )
         .where(
             events.c.aggregate_type == stream.aggregate_type,
             events.c.aggregate_id == stream.aggregate_id,
@@ -103,6 +118,7 @@ _NEW = (
         bindparam("versions", type_=ARRAY(Integer)),
         bindparam("states", type_=ARRAY(Text)),
         bindparam("schema_versions", type_=ARRAY(SmallInteger)),
+        bindparam("last_event_ids", type_=ARRAY(Uuid)),
     )
     .table_valued(
         column("aggregate_type", Text),
@@ -110,17 +126,19 @@ _NEW = (
         column("version", Integer),
         column("state", Text),
         column("state_schema_version", SmallInteger),
+        column("last_event_id", Uuid),
     )
     .render_derived()
 )
 _INSERT = insert(snapshots).from_select(
-    ["aggregate_type", "aggregate_id", "version", "state", "state_schema_version"],
+    ["aggregate_type", "aggregate_id", "version", "state", "state_schema_version", "last_event_id"],
     select(
         _NEW.c.aggregate_type,
         _NEW.c.aggregate_id,
         _NEW.c.version,
         cast(_NEW.c.state, JSONB),
         _NEW.c.state_schema_version,
+        _NEW.c.last_event_id,
     ),
 )
 _SAVE = _INSERT.on_conflict_do_update(
@@ -129,6 +147,7 @@ _SAVE = _INSERT.on_conflict_do_update(
         "version": _INSERT.excluded.version,
         "state": _INSERT.excluded.state,
         "state_schema_version": _INSERT.excluded.state_schema_version,
+        "last_event_id": _INSERT.excluded.last_event_id,
         "taken_at": func.clock_timestamp(),
     },
     where=or_(

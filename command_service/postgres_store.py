@@ -37,6 +37,7 @@ _APPEND = select(
         bindparam("event_data", type_=ARRAY(Text)),
         bindparam("event_metadata", type_=ARRAY(Text)),
         bindparam("occurred_ats", type_=ARRAY(DateTime(timezone=True))),
+        bindparam("last_event_ids", type_=ARRAY(Uuid)),
     ).table_valued(
         column("commit_number", Integer),
         column("outcome", Text),
@@ -93,6 +94,7 @@ def _parameters(commits: Sequence[Commit]) -> dict[str, list[object]]:
         "event_data": [event.data for _, event in events],
         "event_metadata": [event.metadata for _, event in events],
         "occurred_ats": [event.occurred_at for _, event in events],
+        "last_event_ids": [commit.last_event_id for commit in commits],
     }
 
 

@@ -11,7 +11,7 @@ from command_service.errors import InvalidSnapshot
 from command_service.snapshot_taker import SnapshotTaker
 from command_service.snapshots import Snapshot, SnapshotStore, StateSchema, Stored
 from command_service.state_cache import CachedState, StateCache
-from shared.event_log.events import Position, RecordedEvent, StreamId, Version
+from shared.event_log.events import EventId, Position, RecordedEvent, StreamId, Version
 from shared.event_log.reader import EventLog
 from shared.event_log.registry import EventRegistry
 
@@ -20,7 +20,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Known(Generic[S]):
-    """A stream's state after the event of `version`, which is at `position` and occurred then.
+    """A stream's state after the event of `version` and `event_id`, which is at `position` and occurred then.
 
     `current`: it was held against the log for this command; otherwise the stream may have moved on.
     `snapshot_version` is that of the newest snapshot that this process knows of.
@@ -33,6 +33,7 @@ class Known(Generic[S]):
     occurred_at: datetime | None = None
     snapshot_version: Version = Version(0)
     current: bool = False
+    event_id: EventId | None = None
 
 
 class Repository(Generic[S, E]):
@@ -71,7 +72,8 @@ class Repository(Generic[S, E]):
             _logger.warning("the cached state of %s %s is not used: %s", *stream, error)
             self._cache.forget(stream)
             return None
-        return Known(stream, state, entry.version, entry.position, entry.occurred_at, entry.snapshot_version)
+        at, version = entry.occurred_at, entry.version
+        return Known(stream, state, version, entry.position, at, entry.snapshot_version, event_id=entry.event_id)
 
     async def load(self, stream: StreamId) -> Known[S]:
         """Read a state from the log. Raises `DatabaseUnavailable` and `EventSchemaError`."""
@@ -89,19 +91,28 @@ class Repository(Generic[S, E]):
         if known.version == 0:
             return await self.load(known.stream)
         recorded = await self._log.read_stream(known.stream, Version(known.version - 1))
-        if not recorded or recorded[0].position != known.position:
-            # Another log than the one that this state is of: the database was restored meanwhile.
+        if not recorded or recorded[0].event_id != known.event_id:
+            # Another log than the one that this state is of: restored, or failed over to a server that lacked the tail.
             self._cache.forget(known.stream)
             return await self.load(known.stream)
         return self._remember(self.fold(known, recorded[1:]))
 
-    def appended(self, before: Known[S], events: Sequence[E], position: Position, occurred_at: datetime) -> Known[S]:
-        """Give the state after events that were just appended, the last one at `position`."""
+    def appended(
+        self,
+        before: Known[S],
+        events: Sequence[E],
+        position: Position,
+        occurred_at: datetime,
+        event_id: EventId | None = None,
+    ) -> Known[S]:
+        """Give the state after events that were just appended, the last one at `position` and of this id."""
         state = before.state
         for event in events:
             state = self._decider.evolve(state, event)
         version = Version(before.version + len(events))
-        return self._remember(replace(before, state=state, version=version, position=position, occurred_at=occurred_at))
+        return self._remember(
+            replace(before, state=state, version=version, position=position, occurred_at=occurred_at, event_id=event_id)
+        )
 
     def fold(self, known: Known[S], recorded: Sequence[RecordedEvent]) -> Known[S]:
         """Give the state after more events of the stream, which are now known to be its last ones."""
@@ -117,6 +128,7 @@ class Repository(Generic[S, E]):
             version=last.version,
             position=last.position,
             occurred_at=last.occurred_at,
+            event_id=last.event_id,
             current=True,
         )
 
@@ -125,7 +137,8 @@ class Repository(Generic[S, E]):
         if snapshot is None:
             return self.fold(self.nothing(stream), stored.events)
         state, own = self._schema.decode(snapshot.state), stored.events[0]
-        known = Known(stream, state, own.version, own.position, own.occurred_at, snapshot.version)
+        at, version = own.occurred_at, own.version
+        known = Known(stream, state, version, own.position, at, snapshot.version, event_id=own.event_id)
         return self.fold(known, stored.events[1:])
 
     def _remember(self, known: Known[S], *, due: bool = False) -> Known[S]:
@@ -135,9 +148,9 @@ class Repository(Generic[S, E]):
             return known  # There is no such stream.
         state = self._schema.encode(known.state)
         if due or known.version - known.snapshot_version >= self._schema.snapshot_every:
-            self._taker.take(Snapshot(known.stream, known.version, state, self._schema.version))
+            self._taker.take(Snapshot(known.stream, known.version, state, self._schema.version, known.event_id))
             known = replace(known, snapshot_version=known.version)
-        entry = CachedState(known.version, known.position, at, state, known.snapshot_version)
+        entry = CachedState(known.version, known.position, at, state, known.snapshot_version, known.event_id)
         self._cache.put(known.stream, entry)
         return known
 

@@ -12,17 +12,18 @@ from pydantic import TypeAdapter, ValidationError
 
 from command_service.decider import S
 from command_service.errors import InvalidSnapshot
-from shared.event_log.events import RecordedEvent, StreamId, Version
+from shared.event_log.events import EventId, RecordedEvent, StreamId, Version
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A stream's state after the event of this version; `state` is JSON in UTF-8."""
+    """A stream's state after the event of this version and id (None: whichever it is); `state` is JSON in UTF-8."""
 
     stream: StreamId
     version: Version
     state: bytes
     state_schema_version: int
+    last_event_id: EventId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ class SnapshotStore(Protocol):
     async def load(self, stream: StreamId, state_schema_version: int) -> Stored:
         """Give what is needed to know the stream's state, in one read.
 
-        Snapshots of another schema version, and such as have no event, are left out. Raises `DatabaseUnavailable`.
+        Snapshots of another schema version, and such as are not of an event of this log, are left out. Raises `DatabaseUnavailable`.
         """
         ...
 

@@ -4,21 +4,22 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.event_log.events import Position, StreamId, Version
+from shared.event_log.events import EventId, Position, StreamId, Version
 
-ENTRY_BYTES = 600
+ENTRY_BYTES = 700
 """What an entry takes beside its state's bytes, rounded up: key, ids, numbers, times and the table's links."""
 
 
 @dataclass(frozen=True, slots=True)
 class CachedState:
-    """A stream's state after the event of this version; `state` is as `StateSchema` writes it."""
+    """A stream's state after the event of this version and id; `state` is as `StateSchema` writes it."""
 
     version: Version
     position: Position
     occurred_at: datetime
     state: bytes
     snapshot_version: Version
+    event_id: EventId | None = None
 
 
 class StateCache:
@@ -55,11 +56,6 @@ class StateCache:
         while self._bytes > self._max_bytes:
             _, dropped = self._entries.popitem(last=False)
             self._bytes -= _size(dropped)
-
-    def clear(self) -> None:
-        """Drop every entry."""
-        self._entries.clear()
-        self._bytes = 0
 
     def forget(self, stream: StreamId) -> None:
         """Drop the stream's entry."""

@@ -4,12 +4,12 @@ import asyncio
 import logging
 import signal
 from collections.abc import Coroutine
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
 
 import typer
-from pydantic import ValidationError
 
 from daicho import migrate as migrations
 from daicho.errors import OperatorError
@@ -21,11 +21,13 @@ from daicho.signals import on_end
 from daicho.snapshots_command import run_snapshots_drop, run_snapshots_status
 from daicho.up import up as run_up
 from daicho.verify import Anchor
-from shared.errors import DaichoError
+from shared.errors import DaichoError, DatabaseUnavailable
+from shared.settings import load
 
 _ENDED_BY = 128
 """Plus the signal's number: the exit code of a command that a signal ended."""
 _LAST_POSITION = 2**63 - 1
+_LAST = 20
 
 app = typer.Typer(
     help="Daicho, an order ledger: run it and look after it. Settings come from DAICHO_* variables.",
@@ -40,13 +42,13 @@ def up() -> None:
 
     With DAICHO_DATABASE_URL set, that server is used and no PostgreSQL is started.
     """
-    _run(run_up(_settings()))
+    _run(run_up(load(OperatorSettings)))
 
 
 @app.command(epilog="Example: DAICHO_DATABASE_URL=postgresql://postgres@db/daicho daicho migrate")
 def migrate() -> None:
     """Bring both schemas of the database to what this release needs; without a server's URL, those of .data."""
-    _run(_migrate(_settings()))
+    _run(_migrate(load(OperatorSettings)))
     typer.echo("both schemas are at head")
 
 
@@ -65,13 +67,17 @@ def events(
     after: Annotated[
         int | None, typer.Option(min=0, max=_LAST_POSITION, help="Start behind this position; else with the last ones.")
     ] = None,
-    last: Annotated[int, typer.Option(min=0, max=10_000, help="How many of the last ones.")] = 20,
+    last: Annotated[int | None, typer.Option(min=0, max=10_000, help="How many of the last ones: 20.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line, as in GET /events.")] = False,
     stored: Annotated[bool, typer.Option("--stored", help="Data as they were written, not upcast.")] = False,
 ) -> None:
     """Show the event log: the last events, or all behind a position, or what comes."""
-    shown = Shown(filters(types or [], order, correlation), after, last, follow, as_json, stored)
-    _run(run_events(_settings(), shown))
+    if after is not None and last is not None:
+        raise typer.BadParameter("give --after or --last, not both")
+    shown = Shown(
+        filters(types or [], order, correlation), after, _LAST if last is None else last, follow, as_json, stored
+    )
+    _run(run_events(load(OperatorSettings), shown))
 
 
 @app.command(
@@ -81,7 +87,7 @@ def verify(
     anchor: Annotated[str | None, typer.Option(help="A seal that an earlier run printed, as POSITION:DIGEST.")] = None,
 ) -> None:
     """Hold every event of the log against its seals; name the first position that does not match."""
-    _run(run_verify(_settings(), None if anchor is None else _anchor(anchor)))
+    _run(run_verify(load(OperatorSettings), None if anchor is None else _anchor(anchor)))
 
 
 @app.command(epilog="Example: daicho export ledger.ndjson.gz")
@@ -91,7 +97,7 @@ def export(
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
 ) -> None:
     """Write the whole log, with its seals, into a file: newline-delimited JSON, compressed with gzip."""
-    _run(run_export(_settings(), file, force=force))
+    _run(run_export(load(OperatorSettings), file, force=force))
 
 
 @app.command(
@@ -100,7 +106,7 @@ def export(
 )
 def import_(file: Annotated[Path, typer.Argument(help="A file that `daicho export` wrote.")]) -> None:
     """Read an exported log into an empty one, which is made where there is none: all of it and verified, or nothing."""
-    _run(run_import(_settings(), file))
+    _run(run_import(load(OperatorSettings), file))
 
 
 snapshots = typer.Typer(help="Snapshots of aggregates: a cache beside the log.", no_args_is_help=True)
@@ -110,7 +116,7 @@ app.add_typer(snapshots, name="snapshots")
 @snapshots.command(epilog="Example: daicho snapshots status")
 def status() -> None:
     """Show how many snapshots there are, by aggregate type and state schema version."""
-    _run(run_snapshots_status(_settings()))
+    _run(run_snapshots_status(load(OperatorSettings)))
 
 
 @snapshots.command(epilog="Example: daicho snapshots drop --type order")
@@ -118,22 +124,21 @@ def drop(
     aggregate_type: Annotated[str | None, typer.Option("--type", help="Only of this aggregate type.")] = None,
 ) -> None:
     """Remove snapshots. Nothing is lost: states are folded from their events, and snapshots taken anew."""
-    _run(run_snapshots_drop(_settings(), aggregate_type))
+    _run(run_snapshots_drop(load(OperatorSettings), aggregate_type))
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
+    if wanted:
+        typer.echo(f"daicho {version('daicho')}")
+        raise typer.Exit
 
 
 @app.callback()
-def main() -> None:
+def main(
+    *, _: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it.")] = False
+) -> None:
     """Set logging up, once for every command."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-
-
-def _settings() -> OperatorSettings:
-    try:
-        return OperatorSettings()
-    except ValidationError as error:
-        for one in error.errors():
-            typer.echo(f"DAICHO_{'.'.join(map(str, one['loc'])).upper()}: {one['msg']}", err=True)
-        raise typer.Exit(2) from None
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:
@@ -142,7 +147,8 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
     try:
         asyncio.run(_until_signalled(work, signals))
     except DaichoError as error:
-        typer.echo(f"daicho: {error}", err=True)
+        reason = f": {error.__cause__}" if isinstance(error, DatabaseUnavailable) and error.__cause__ else ""
+        typer.echo(f"daicho: {error}{reason}".splitlines()[0], err=True)
         raise typer.Exit(error.exit_code if isinstance(error, OperatorError) else 1) from None
     except KeyboardInterrupt:
         raise typer.Exit(_ENDED_BY + signal.SIGINT) from None

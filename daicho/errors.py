@@ -2,6 +2,7 @@
 
 DaichoError
 * OperatorError
+  x CannotListen
   x DatabaseRefused
   x DataDirInUse
   x DataDirUnusable
@@ -11,6 +12,7 @@ DaichoError
     + ExportUnreadable
     + FileExists
     + FileUnwritable
+  x LedgerOfAnother
   x LogAltered
   x LogNotEmpty
   x MigrationFailed
@@ -62,6 +64,13 @@ class DataDirUnusable(OperatorError):
 
     def __init__(self, data_dir: Path, reason: str) -> None:
         super().__init__(f"{data_dir} cannot hold the ledger: {reason}: set DAICHO_DATA_DIR to a folder of your own")
+
+
+class LedgerOfAnother(OperatorError):
+    """The embedded PostgreSQL's files belong to another user; nothing was touched."""
+
+    def __init__(self, data_dir: Path, owner: str) -> None:
+        super().__init__(f"the ledger in {data_dir} belongs to {owner}: run this as {owner}")
 
 
 class EmbeddedPostgresFailed(OperatorError):
@@ -142,6 +151,15 @@ class PortInUse(OperatorError):
 
     def __init__(self, host: str, port: int, variable: str) -> None:
         super().__init__(f"port {port} on {host} is in use: stop what listens there, or set {variable} to another port")
+
+
+class CannotListen(OperatorError):
+    """A service cannot listen on its address."""
+
+    def __init__(self, host: str, port: int, reason: str) -> None:
+        super().__init__(
+            f"cannot listen on {host}, port {port}: {reason}: set DAICHO_HOST to an address of this machine"
+        )
 
 
 class ServiceFailed(OperatorError):

@@ -58,35 +58,41 @@ async def run_events(settings: OperatorSettings, shown: Shown) -> None:
 async def _print(pages: EventPages, shown: Shown, woken: asyncio.Event) -> None:
     registry = EventRegistry.union(aggregate.events for aggregate in AGGREGATES)
     after = Position(shown.after or 0)
+    found = 0
     if shown.after is None:
         page = await pages.read_last(shown.last, shown.filters)
-        _echo(page.events, registry, shown)
+        found = _echo(page.events, registry, shown)
         after = page.searched
     while True:
         woken.clear()
         if shown.after is not None or shown.follow:
-            after = await _drain(pages, shown, registry, after)
+            count, after = await _drain(pages, shown, registry, after)
+            found += count
         if not shown.follow:
+            if not found:
+                typer.echo("no event matches", err=True)
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(_POLL_SECONDS):
                 await woken.wait()
 
 
-async def _drain(pages: EventPages, shown: Shown, registry: EventRegistry, after: Position) -> Position:
-    """Print everything past a position; give the position up to which the log was searched."""
+async def _drain(pages: EventPages, shown: Shown, registry: EventRegistry, after: Position) -> tuple[int, Position]:
+    """Print everything past a position; give how many events, and the position up to which the log was searched."""
+    count = 0
     while True:
         page = await pages.read(after, _PAGE, shown.filters)
-        _echo(page.events, registry, shown)
+        count += _echo(page.events, registry, shown)
         after = page.searched
-        if len(page.events) < _PAGE:
-            return after
+        if not page.events:
+            return count, after
 
 
-def _echo(events: Sequence[RecordedEvent], registry: EventRegistry, shown: Shown) -> None:
+def _echo(events: Sequence[RecordedEvent], registry: EventRegistry, shown: Shown) -> int:
     for event in events:
         current = event if shown.as_stored else registry.to_current(event)
         typer.echo(event_json(current) if shown.as_json else line(current))
+    return len(events)
 
 
 def line(event: RecordedEvent) -> str:

@@ -71,7 +71,10 @@ def read_header(file: Path) -> Header:
     except (ValueError, TypeError, KeyError) as error:
         raise ExportUnreadable(file, _NO_EXPORT) from error
     if version != FORMAT:
-        raise ExportUnreadable(file, f"its format is {version}, this release reads format {FORMAT}: use a newer one")
+        raise ExportUnreadable(
+            file,
+            f"its format is {version}, this release reads format {FORMAT}: import it with the release that exported it",
+        )
     if type(head) is not int or head < 0:
         raise ExportUnreadable(file, "its header is broken")
     return Header(head)

@@ -21,6 +21,7 @@ from query_service.tables import checkpoints
 from shared.database import create_engine, translate_errors
 from shared.event_log.tables import events
 
+_MEGABYTE = 1_000_000
 _HEAD = "SELECT coalesce(max(position), 0) FROM event_store.events"
 
 
@@ -39,14 +40,16 @@ async def run_verify(settings: OperatorSettings, anchor: Anchor | None) -> None:
 
 
 async def run_export(settings: OperatorSettings, file: Path, *, force: bool) -> None:
-    """Export the log as it is now; commands may go on meanwhile."""
+    """Export the log as it is now, if it is intact; commands may go on meanwhile. Raises `LogAltered`."""
     async with opened(settings) as ledger, log_connection(ledger.log_url) as connection, _snapshot(connection):
         head = await connection.fetchval(_HEAD)
         started = perf_counter()
-        with progress(head, "exporting") as (advance,):
+        with progress(head, "verifying", "exporting") as (verified, advance):
+            await verify(connection, verified)
             await export_log(connection, file, head, datetime.now(UTC), advance, force=force)
-    size = file.stat().st_size / 1e6
-    typer.echo(f"{file}: {head:,} events, {size:,.1f} MB ({head / (perf_counter() - started):,.0f} events/s)")
+    size = file.stat().st_size
+    shown = f"{size / 1e6:,.1f} MB" if size >= _MEGABYTE else f"{size:,} bytes"
+    typer.echo(f"{file}: {head:,} events, {shown} ({head / (perf_counter() - started):,.0f} events/s)")
 
 
 async def run_import(settings: OperatorSettings, file: Path) -> None:

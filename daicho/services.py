@@ -2,6 +2,7 @@
 
 import asyncio
 import ctypes
+import errno
 import logging
 import os
 import signal
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from daicho.errors import PortInUse, ServiceFailed
+from daicho.errors import CannotListen, PortInUse, ServiceFailed
 from shared.backoff import backoff
 
 _logger = logging.getLogger(__name__)
@@ -41,14 +42,16 @@ class Service:
         return f"http://{host}:{self.port}"
 
     def require_free_port(self) -> None:
-        """Raise `PortInUse` if something else listens there."""
+        """Raise `PortInUse` if something else listens there, `CannotListen` if nothing can."""
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         with socket.socket(family) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((self.host, self.port))
-            except OSError:
-                raise PortInUse(self.host, self.port, self.port_variable) from None
+            except OSError as error:
+                if error.errno == errno.EADDRINUSE:
+                    raise PortInUse(self.host, self.port, self.port_variable) from None
+                raise CannotListen(self.host, self.port, error.strerror or str(error)) from None
 
     async def run(self, environment: Mapping[str, str]) -> None:
         """Keep it running until cancelled, with these variables added to its environment; then end it."""

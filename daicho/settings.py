@@ -2,14 +2,16 @@
 
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.database import database_url
 
 
 class OperatorSettings(BaseSettings):
     """What `daicho` reads from the environment. Without a database URL it runs a PostgreSQL of its own."""
 
-    model_config = SettingsConfigDict(env_prefix="DAICHO_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="DAICHO_", env_ignore_empty=True, frozen=True, extra="ignore")
 
     database_url: SecretStr | None = Field(default=None, description="PostgreSQL with the event log")
     read_database_url: SecretStr | None = Field(
@@ -19,6 +21,20 @@ class OperatorSettings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="Address that the services listen on")
     command_port: int = Field(default=8001, ge=1, le=65535, description="Port of the command service")
     query_port: int = Field(default=8002, ge=1, le=65535, description="Port of the query service")
+
+    @field_validator("database_url", "read_database_url")
+    @classmethod
+    def _postgresql(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None:
+            database_url(url.get_secret_value())
+        return url
+
+    @field_validator("query_port")
+    @classmethod
+    def _another(cls, port: int, others: ValidationInfo) -> int:
+        if port == others.data.get("command_port"):
+            raise ValueError("is the command service's port: give each its own")
+        return port
 
     @property
     def read_url(self) -> str | None:

@@ -9,13 +9,17 @@ from dataclasses import dataclass
 from functools import partial
 
 import typer
+from pydantic import SecretStr
 
+from command_service.settings import CommandSettings
 from daicho.embedded_postgres import EmbeddedPostgres, only_one
 from daicho.ledger import embedded, service_urls
 from daicho.migrate import migrate
 from daicho.services import Service
 from daicho.settings import OperatorSettings
 from daicho.signals import on_end
+from query_service.settings import QuerySettings
+from shared.settings import load
 from shared.supervision import Supervisor
 
 _logger = logging.getLogger(__name__)
@@ -28,6 +32,8 @@ async def up(settings: OperatorSettings) -> None:
 
     Raises `OperatorError` or `DatabaseUnavailable` if something does not start.
     """
+    for service_settings in (CommandSettings, QuerySettings):
+        load(service_settings, database_url=settings.database_url or SecretStr("postgresql:///"))
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
     on_end(lambda _: stop.set())

@@ -89,7 +89,10 @@ async def verify(connection: "asyncpg.Connection[Any]", advance: Advance, anchor
     async for unsealed, _ in events:
         raise LogAltered(unsealed, "it is not sealed")
     if anchor is not None and not anchored:
-        raise LogAltered(min(position + 1, anchor.position), f"no seal ends at the anchor's position {anchor.position}")
+        if anchor.position > position:
+            lost = f"it is missing: the log ends at {position}, before the anchor's {anchor.position}"
+            raise LogAltered(position + 1, f"{lost}, or the anchor is another log's")
+        raise LogAltered(anchor.position, "no seal ends there, as the anchor says")
     return Verified(position, seals, Anchor(position, digest) if seals else None)
 
 

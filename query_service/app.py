@@ -50,6 +50,7 @@ class _Engines(NamedTuple):
     log: AsyncEngine
     read: AsyncEngine
     project: AsyncEngine
+    project_log: AsyncEngine
     listen: AsyncEngine
     listen_read: AsyncEngine
 
@@ -62,8 +63,8 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
     registry = EventRegistry.union(aggregate.events for aggregate in aggregates)
     projected = ProjectedPosition(settings.max_waiting_reads)
     cache = AnswerCache(settings.answer_cache_bytes)
-    batches = Batches(log, registry, projections, settings.projection_batch)
-    freshness = Freshness(engines.log, projected, cache)
+    batches = Batches(PostgresEventLog(engines.project_log), registry, projections, settings.projection_batch)
+    freshness = Freshness(engines.project_log, projected, cache)
     projector = Projector(batches, engines.project, freshness, settings.poll_interval)
     listener = EventListener(engines.listen, projector.wake)
     projected_listener = Listener(engines.listen_read, CHANNEL, projector.heard, missed=RESET)
@@ -119,6 +120,7 @@ def _engines(settings: QuerySettings) -> _Engines:
             autocommit=False,
             server_settings=_PROJECTING,
         ),
+        project_log=create_engine(settings.log_url, application_name="daicho-project-log", pool_size=1),
         listen=create_engine(settings.listen_url, application_name="daicho-listen", pool_size=1),
         listen_read=create_engine(settings.read_url, application_name="daicho-listen-read", pool_size=1),
     )

@@ -2,10 +2,23 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Subquery, func, select, union_all
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Select,
+    Subquery,
+    Text,
+    cast,
+    func,
+    literal,
+    literal_column,
+    select,
+    tuple_,
+    union_all,
+)
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.database import fetch_all
@@ -14,7 +27,13 @@ from shared.event_log.reader import RECORDED_COLUMNS, PostgresEventLog, recorded
 from shared.event_log.tables import events
 
 _PAGE_BYTES = 4 * 1024 * 1024
-"""Where a page ends though its limit is not reached, in bytes as stored; at least one event is on it."""
+"""Where a page ends though its limit is not reached, in bytes of JSON; at least one event is on it."""
+
+_LAST = Position(2**63 - 1)
+# The key is no parameter: in a generic plan, the index on this very expression would not be found.
+_CORRELATION_ID: ColumnElement[str] = events.c.metadata.op("->>", return_type=Text())(
+    literal_column("'correlation_id'")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +78,13 @@ class EventPages:
     async def read_last(self, limit: int, filters: EventFilters) -> EventPage:
         """Give the last `limit` of the wanted events."""
         head = await self._log.head()
-        wanted = select(events.c.position).where(events.c.position <= head, *self._conditions(filters))
-        newest = wanted.order_by(events.c.position.desc()).limit(limit).subquery()
+        walks = self._walks(Position(0), head, filters)
+        each = [
+            select(events.c.position).where(*walk.within).order_by(*(key.desc() for key in walk.keys)).limit(limit)
+            for walk in walks
+        ]
+        found = union_all(*(select(one.subquery()) for one in each)).subquery()
+        newest = select(found.c.position).order_by(found.c.position.desc()).limit(limit).subquery()
         query = RECORDED_COLUMNS.join(newest, newest.c.position == events.c.position).order_by(events.c.position)
         return EventPage([recorded(row) for row in await fetch_all(self._engine, query)], head, head)
 
@@ -81,24 +105,55 @@ class EventPages:
 
     def _wanted(self, after: Position, limit: int, filters: EventFilters) -> Subquery:
         """Give positions and sizes of the wanted events."""
-        size = (func.pg_column_size(events.c.event_data) + func.pg_column_size(events.c.metadata)).label("size")
-        query = select(events.c.position, size).where(events.c.position > after, *self._conditions(filters))
-        query = query.order_by(events.c.position).limit(limit)
-        types = sorted(set(filters.event_types or ()))
-        if len(types) > 1 and filters.aggregate_id is None and filters.correlation_id is None:
-            # One ordered walk of the index for each type: together they would be found by a walk through the log.
-            each = [query.where(events.c.event_type == one).subquery() for one in types]
-            found = union_all(*(select(one) for one in each)).subquery()
-            return select(found).order_by(found.c.position).limit(limit).subquery()
-        return query.subquery()
+        size = _text_bytes(events.c.event_data) + _text_bytes(events.c.metadata)
+        columns = (events.c.position, size.label("size"))
+        each = [
+            select(*columns).where(*walk.within).order_by(*walk.keys).limit(limit)
+            for walk in self._walks(after, _LAST, filters)
+        ]
+        found = union_all(*(select(one.subquery()) for one in each)).subquery()
+        return select(found).order_by(found.c.position).limit(limit).subquery()
 
-    def _conditions(self, filters: EventFilters) -> "list[ColumnElement[bool]]":
-        conditions: list[ColumnElement[Any]] = []
-        if filters.event_types is not None:
-            conditions.append(events.c.event_type.in_(filters.event_types))
+    def _walks(self, after: Position, last: Position, filters: EventFilters) -> "list[_Walk]":
+        """Give ordered walks of an index, one of them for each type, that together find the wanted events.
+
+        They are ranges of all of the index's columns, which no other index can give in order: so wherever in the log the
+        events are, none of the others is looked at.
+        """
+        row = events.c
+        types = sorted(set(filters.event_types or ()))
+        of_types: list[ColumnElement[bool]] = [] if filters.event_types is None else [row.event_type.in_(types)]
         if filters.aggregate_id is not None:
-            conditions.append(events.c.aggregate_type.in_(self._aggregate_types))
-            conditions.append(events.c.aggregate_id == filters.aggregate_id)
+            of_aggregate = [row.aggregate_type.in_(self._aggregate_types), row.aggregate_id == filters.aggregate_id]
+            of_story = [] if filters.correlation_id is None else [_CORRELATION_ID.in_([filters.correlation_id])]
+            between = [row.position > after, row.position <= last]
+            return [_Walk([*of_aggregate, *of_types, *of_story, *between], [row.position])]
         if filters.correlation_id is not None:
-            conditions.append(events.c.metadata["correlation_id"].astext == filters.correlation_id)
-        return conditions
+            walk = _range([_CORRELATION_ID, row.position], filters.correlation_id, after, last)
+            return [_Walk([*walk.within, *of_types], walk.keys)]
+        if filters.event_types is not None:
+            return [_range([row.event_type, row.position], one, after, last) for one in types]
+        return [_Walk([row.position > after, row.position <= last], [row.position])]
+
+
+class _Walk(NamedTuple):
+    """Which events, and the order of the index that finds them."""
+
+    within: "Sequence[ColumnElement[bool]]"
+    keys: "Sequence[ColumnElement[Any]]"
+
+
+def _range(keys: "Sequence[ColumnElement[Any]]", value: str, after: Position, last: Position) -> _Walk:
+    found = tuple_(*keys)
+    return _Walk(
+        [
+            found > tuple_(literal(value), literal(after, BigInteger)),
+            found <= tuple_(literal(value), literal(last, BigInteger)),
+        ],
+        keys,
+    )
+
+
+def _text_bytes(column: "ColumnElement[Any]") -> "ColumnElement[int]":
+    """Give the bytes of a document as they will be in memory; as stored, they may be far fewer."""
+    return func.octet_length(cast(column, Text))

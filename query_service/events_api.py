@@ -4,12 +4,14 @@ from collections.abc import Iterable
 from typing import Annotated, Literal, cast
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from query_service.event_pages import EventFilters, EventPages
-from query_service.parameters import MAX_POSITION
+from query_service.parameters import MAX_POSITION, ReadParameters
+from query_service.read_your_writes import read_model
+from query_service.reading import ReadModel
 from shared.event_log.events import Position, RecordedEvent
 from shared.event_log.json_form import EventForm, event_json
 from shared.event_log.registry import EventRegistry
@@ -29,10 +31,8 @@ Schema = Annotated[
 EventType = Annotated[str, Field(pattern="^[A-Za-z][A-Za-z0-9_.]*$", max_length=200)]
 
 
-class HistoryParameters(BaseModel):
-    """How events are shown; parameters other than the fields are refused by name."""
-
-    model_config = ConfigDict(extra="forbid")
+class HistoryParameters(ReadParameters):
+    """How events are shown."""
 
     schema_: Schema = Field(default="current", alias="schema")
 
@@ -65,7 +65,9 @@ class EventsPage(Events):
 
 
 @router.get("/events", response_model=EventsPage, operation_id="listEvents", summary="The event log")
-async def list_events(parameters: Annotated[EventParameters, Query()], request: Request) -> Response:
+async def list_events(
+    parameters: Annotated[EventParameters, Query()], read: Annotated[ReadModel, Depends(read_model)], request: Request
+) -> Response:
     """Give the events past a position, in order. Only an empty page means that there are no more so far.
 
     It is read from the log itself, so it holds whatever a command was answered for.
@@ -73,6 +75,7 @@ async def list_events(parameters: Annotated[EventParameters, Query()], request: 
     filters = EventFilters(parameters.event_type or None, parameters.aggregate_id, parameters.correlation_id)
     pages = cast("EventPages", request.app.state.event_pages)
     page = await pages.read(Position(parameters.after), parameters.limit, filters)
+    read.require(page.head)
     items = shown(page.events, parameters.schema_, request)
     content = f'{{"items": {items}, "next_after": {page.searched}}}'
     return Response(content, headers={"Event-Position": str(page.head)}, media_type="application/json")

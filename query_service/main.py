@@ -5,10 +5,11 @@ from fastapi import FastAPI
 from query_service.app import create_app
 from query_service.settings import QuerySettings
 from shared.process import tune_garbage_collector
+from shared.settings import load
 
 
 def create() -> FastAPI:
     """Build the service from the environment."""
-    app = create_app(QuerySettings())
+    app = create_app(load(QuerySettings))
     tune_garbage_collector()
     return app

@@ -8,7 +8,7 @@ import asyncpg
 from sqlalchemy import Executable, Row
 from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -19,6 +19,10 @@ AnyRow = Row[*tuple[Any, ...]]
 _UNAVAILABLE = ("08", "53", "57P")
 """SQLSTATE prefixes: connection lost, resources exhausted, shut down or starting up."""
 
+_NOT_NOW = ("40", "55", "57")
+"""SQLSTATE prefixes: a transaction that lost against another, a lock that is held, a statement that was cancelled."""
+
+_LAST_PORT = 65535
 _CONNECT_TIMEOUT = 5.0
 _STATEMENT_TIMEOUT = 30.0
 _POOL_TIMEOUT = 5.0
@@ -27,11 +31,16 @@ _POOL_TIMEOUT = 5.0
 def database_url(url: str) -> URL:
     """Read a PostgreSQL URL of any spelling (`postgres://`, `postgresql://`, `postgresql+asyncpg://`).
 
-    Raises `ValueError` for any other database.
+    Raises `ValueError` for what is none; it does not quote the URL, which may hold a password.
     """
-    parsed = make_url(url)
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError) as error:
+        raise ValueError("not a URL such as postgresql://user:password@host:5432/database") from error
     if parsed.get_backend_name() not in {"postgresql", "postgres"}:
         raise ValueError(f"a PostgreSQL URL is needed, not {parsed.get_backend_name()}://…")
+    if parsed.port is not None and not 0 < parsed.port <= _LAST_PORT:
+        raise ValueError(f"port {parsed.port} is none: a port is 1 to {_LAST_PORT}")
     return parsed.set(drivername="postgresql+asyncpg")
 
 
@@ -90,6 +99,8 @@ def translate_errors() -> Iterator[None]:
     except (DBAPIError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         if is_connection_failure(error):
             raise DatabaseUnavailable("the database cannot be reached") from error
+        if sqlstate(error).startswith(_NOT_NOW):
+            raise DatabaseUnavailable("the database cannot do that now") from error
         raise
 
 

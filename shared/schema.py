@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.database import translate_errors
-from shared.errors import DaichoError
+from shared.errors import DaichoError, DatabaseUnavailable
 
 
 class SchemaNotAtHead(DaichoError):
@@ -48,12 +48,19 @@ class SchemaHistory:
         return set(context.get_current_heads())
 
     async def require_head(self, engine: AsyncEngine) -> None:
-        """Raise `SchemaNotAtHead` unless the database stands at this release's head."""
-        with translate_errors():
-            async with engine.connect() as connection:
-                found = await connection.run_sync(self.current)
+        """Raise `SchemaNotAtHead` unless the database stands at this release's head, or `DatabaseUnavailable`."""
+        try:
+            found = await self._found(engine)
+        except DatabaseUnavailable:
+            # A pooled connection may have been broken.
+            found = await self._found(engine)
         if found != (wanted := self.heads()):
             raise SchemaNotAtHead(self.name, found, wanted)
+
+    async def _found(self, engine: AsyncEngine) -> set[str]:
+        with translate_errors():
+            async with engine.connect() as connection:
+                return await connection.run_sync(self.current)
 
 
 @cache

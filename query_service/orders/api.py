@@ -27,9 +27,9 @@ async def order_queries(read: ReadYourWrites) -> OrderQueries:
     return OrderQueries(read)
 
 
-async def order_history(request: Request) -> OrderHistory:
+async def order_history(request: Request, read: ReadYourWrites) -> OrderHistory:
     """Give what this app's event log tells of orders."""
-    return OrderHistory(request.app.state.event_log, request.app.state.event_registry)
+    return OrderHistory(request.app.state.event_log, request.app.state.event_registry, read.require)
 
 
 Orders = Annotated[OrderQueries, Depends(order_queries)]
@@ -64,7 +64,6 @@ async def get_order(
     else:
         position, row = await OrderQueries(read).get(order_id)
         order = Details.model_validate(row)
-    read.require(position)
     _reflects(response, position)
     response.headers["ETag"] = f'"{order.version}"'
     return order

@@ -1,6 +1,6 @@
 """Orders as they were: read from their events, folded by the projections' own code, in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from uuid import UUID
@@ -19,16 +19,19 @@ from shared.orders.events import AGGREGATE_TYPE, OrderPlaced
 class OrderHistory:
     """Reads the streams of orders. Every method gives a position that its answer reflects at least, first.
 
-    All raise `OrderNotFound`, `EventSchemaError`, `DatabaseUnavailable` and `Overloaded`.
+    All raise what `require`, which is told the position before anything else is said, `OrderNotFound`,
+    `EventSchemaError`, `DatabaseUnavailable` and `Overloaded`.
     """
 
-    def __init__(self, log: EventLog, events: EventRegistry) -> None:
+    def __init__(self, log: EventLog, events: EventRegistry, require: Callable[[Position], None]) -> None:
         self._log = log
         self._events = events
+        self._require = require
 
     async def events(self, order_id: UUID) -> tuple[Position, Sequence[RecordedEvent]]:
         """Give an order's events, oldest first."""
         position = await self._log.head()
+        self._require(position)
         events = await self._log.read_stream(StreamId(AGGREGATE_TYPE, order_id))
         if not events:
             raise OrderNotFound(position)

@@ -1,15 +1,19 @@
 """What can be asked of the order read models."""
 
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, AwareDatetime, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, model_validator
 
 from query_service.parameters import ReadParameters
 from shared.orders.values import OrderStatus
 from shared.text import clean_text
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]")
+"""As RFC 3339 begins; a number would be taken for seconds since 1970."""
 
 Sort = Literal["-placed_at", "placed_at", "-total_amount", "total_amount"]
 
@@ -22,7 +26,15 @@ def _utc(at: datetime) -> datetime:
 
 
 Name = Annotated[str, AfterValidator(partial(clean_text, maximum=200))]
-Timestamp = Annotated[AwareDatetime, AfterValidator(_utc)]
+
+
+def _no_number(value: object) -> object:
+    if isinstance(value, str) and not _DATE.match(value):
+        raise ValueError("must be a time such as 2026-01-31T12:00:00Z")
+    return value
+
+
+Timestamp = Annotated[AwareDatetime, BeforeValidator(_no_number), AfterValidator(_utc)]
 Amount = Annotated[Decimal, Field(ge=0, max_digits=20, decimal_places=2)]
 
 

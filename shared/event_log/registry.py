@@ -92,7 +92,7 @@ class EventRegistry:
                 )
             try:
                 data = upcaster(data)
-            except (LookupError, TypeError, ValueError, AttributeError) as error:
+            except Exception as error:  # noqa: BLE001 - pure code of others, which may fail in any way
                 reason = f"the upcaster from version {version} fails on it ({type(error).__name__})"
                 raise InvalidEventData(
                     recorded.event_type, recorded.schema_version, recorded.event_id, reason

@@ -57,5 +57,6 @@ snapshots = Table(
     Column("version", Integer, nullable=False),
     Column("state", JSONB, nullable=False),
     Column("state_schema_version", SmallInteger, nullable=False),
+    Column("last_event_id", Uuid),
     Column("taken_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
 )

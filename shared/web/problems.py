@@ -114,8 +114,14 @@ def find_problem(problems: Problems, error: type[DaichoError]) -> Problem | None
 
 async def _validation_failed(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    errors = [{"pointer": _pointer(one), "message": _message(one)} for one in error.errors()[:_MAX_ERRORS]]
+    found = [one for one in error.errors() if not _is_echo(one)]
+    errors = [{"pointer": _pointer(one), "message": _message(one)} for one in found[:_MAX_ERRORS]]
     return problem_response(request, VALIDATION_FAILED, "The request is not valid.", {"errors": errors})
+
+
+def _is_echo(error: Mapping[str, Any]) -> bool:
+    """Tell whether a list is called too short only because its items are not valid, which other errors tell."""
+    return error["type"] == "too_short" and bool(len(error["input"]) >= error["ctx"]["min_length"])
 
 
 def _pointer(error: Mapping[str, Any]) -> str:

@@ -4,11 +4,12 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from uuid import uuid4
 
 import pytest
 
 from command_service.errors import AppendRefused
-from command_service.event_store import Appended, Conflict, Duplicate, EventIdTaken, EventStore
+from command_service.event_store import Appended, Commit, Conflict, Duplicate, EventIdTaken, EventStore
 from command_service.memory_store import InMemoryEventStore
 from command_service.postgres_store import PostgresEventStore
 from shared.event_log.events import EventId, Position, StreamId, Version
@@ -170,3 +171,14 @@ async def test_concurrent_appends_of_one_event_id_let_exactly_one_through(store:
     event_id = EventId(an_event().event_id)
     results = await asyncio.gather(*(store.append([a_commit(a_stream(), 0, an_event(event_id))]) for _ in range(10)))
     assert [outcome for (outcome,) in results if not isinstance(outcome, Appended)] == [EventIdTaken(Position(1))] * 9
+
+
+async def test_a_commit_after_another_event_of_that_version_conflicts(store: EventStore) -> None:
+    """The version alone may be that of another log's event."""
+    stream, first = a_stream(), an_event()
+    await store.append([a_commit(stream, 0, first)])
+    other, right = (Commit(stream, Version(1), (an_event(),), known) for known in (EventId(uuid4()), first.event_id))
+    assert await store.append([other]) == [Conflict(Version(1))]
+    missing = Commit(a_stream(), Version(0), (an_event(),), first.event_id)
+    assert await store.append([missing]) == [Conflict(Version(0))]
+    assert await store.append([right]) == [Appended(Version(2), Position(2), Position(2))]

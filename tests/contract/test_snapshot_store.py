@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from uuid import uuid4
 
 import pytest
 
@@ -12,7 +13,7 @@ from command_service.memory_store import InMemoryEventStore, InMemorySnapshotSto
 from command_service.postgres_snapshots import PostgresSnapshotStore
 from command_service.postgres_store import PostgresEventStore
 from command_service.snapshots import Snapshot, SnapshotStore
-from shared.event_log.events import StreamId, Version
+from shared.event_log.events import EventId, StreamId, Version
 from tests.support.databases import Server, cloned, connected
 from tests.support.events import a_commit, a_stream, an_event
 
@@ -94,3 +95,14 @@ async def test_a_snapshot_ahead_of_its_stream_is_left_out(stores: Stores) -> Non
     stream = await a_stream_of(stores, 2)
     await stores.snapshots.save([a_snapshot(stream, 3)])
     assert await loaded(stores, stream) == (None, 0, [1, 2])
+
+
+async def test_a_snapshot_of_another_logs_event_is_left_out(stores: Stores) -> None:
+    """At the same version there may be another event, in a log that was restored."""
+    stream = await a_stream_of(stores, 3)
+    own = (await stores.log.read_stream(stream))[1].event_id
+    state = json.dumps({"total": 2}).encode()
+    await stores.snapshots.save([Snapshot(stream, Version(2), state, 1, EventId(uuid4()))])
+    assert await loaded(stores, stream) == (None, 0, [1, 2, 3])
+    await stores.snapshots.save([Snapshot(stream, Version(2), state, 1, own)])
+    assert await loaded(stores, stream) == ({"total": 2}, 2, [2, 3])

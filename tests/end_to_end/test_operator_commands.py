@@ -21,9 +21,9 @@ pytestmark = [
 ]
 
 
-async def start(data_dir: Path, *arguments: str) -> asyncio.subprocess.Process:
+async def start(data_dir: Path, *arguments: str, start_new_session: bool = False) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "daicho", *arguments,
+        sys.executable, "-m", "daicho", *arguments, start_new_session=start_new_session,
         env={**os.environ, "DAICHO_DATA_DIR": str(data_dir)},
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
@@ -101,3 +101,37 @@ async def test_a_data_directory_of_someone_else_is_a_clear_message(data_dir: Pat
     code, errors = await ended(await start(data_dir / "file", "migrate"))
     assert code == 1
     assert errors.splitlines()[-1].startswith(f"daicho: {data_dir / 'file'} cannot hold the ledger: File exists")
+
+
+@pytest.mark.skipif("os.geteuid() != 0", reason="is about what root may do")
+async def test_root_leaves_the_ledger_of_another_user_alone(data_dir: Path) -> None:
+    assert (await ended(await start(data_dir, "migrate")))[0] == 0
+    cluster = data_dir / "postgres"
+    os.chown(cluster, 1, 1)
+    code, errors = await ended(await start(data_dir, "verify"))
+    assert (code, f"the ledger in {data_dir} belongs to {cluster.owner()}: run this as" in errors) == (1, True)
+    assert cluster.stat().st_uid == 1
+
+
+async def test_ctrl_c_again_and_again_ends_up_all_the_same(data_dir: Path) -> None:
+    """Ctrl-C reaches every process of the terminal's group, PostgreSQL's programs too."""
+    up = Up(data_dir, free_port(), free_port())
+    process = await up.start(start_new_session=True)
+    await wait_until(up.ready, "both services are ready", 60)
+    stopping = asyncio.create_task(up.output_when_ended())
+    while not stopping.done():
+        os.killpg(process.pid, signal.SIGINT)
+        await asyncio.wait([stopping], timeout=0.1)
+    code, output = stopping.result()
+    # The last one may come when it has nothing left to do.
+    assert (code in {0, -signal.SIGINT}, "Traceback" in output) == (True, False), output
+    assert_postgres_is_down(data_dir)
+
+
+async def test_ctrl_c_while_the_cluster_is_made_leaves_no_mess(data_dir: Path) -> None:
+    process = await start(data_dir, "migrate", start_new_session=True)
+    assert process.stderr is not None
+    assert b"starting PostgreSQL" in await process.stderr.readline()
+    os.killpg(process.pid, signal.SIGINT)
+    assert await ended(process) == (130, "")
+    assert (await ended(await start(data_dir, "migrate")))[0] == 0

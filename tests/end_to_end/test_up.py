@@ -1,8 +1,10 @@
 """`daicho up`: one command runs everything, keeps it running, and ends it with nothing left behind."""
 
+import asyncio
 import os
 import signal
 import socket
+import sys
 from pathlib import Path
 
 import httpx
@@ -69,13 +71,37 @@ async def test_two_on_one_data_directory_is_a_clear_message(data_dir: Path) -> N
     assert f"`daicho up` is running on {data_dir}" in output
 
 
-@pytest.mark.parametrize("name", ["DAICHO_COMMAND_PORT", "DAICHO_QUERY_PORT"])
-async def test_a_bad_setting_is_named(data_dir: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DAICHO_COMMAND_PORT", "eighty"), ("DAICHO_QUERY_PORT", "1"), ("DAICHO_PROJECTION_BATCH", "0"),
+        ("DAICHO_QUEUE_COMMITS", "x"), ("DAICHO_LISTEN_DATABASE_URL", "nonsense"),
+    ],
+)  # fmt: skip
+async def test_a_bad_setting_is_named(data_dir: Path, name: str, value: str) -> None:
     up = Up(data_dir, 1, 2)
-    up.environment[name] = "eighty"
+    up.environment[name] = value
     await up.start()
     code, output = await up.output_when_ended()
-    assert (code, output.split(":")[0]) == (2, name)
+    assert (code, output.split(":")[0], output.count("\n")) == (2, name, 1)
+
+
+async def test_a_service_names_a_bad_setting_too() -> None:
+    for service in ("command", "query"):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "uvicorn", "--factory", f"{service}_service.main:create",
+            env={**os.environ, "DAICHO_DATABASE_URL": "nonsense"}, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        _, errors = await process.communicate()
+        assert (process.returncode, errors.decode().split(":")[0]) == (2, "DAICHO_DATABASE_URL")
+
+
+async def test_an_address_of_no_machine_is_named(data_dir: Path) -> None:
+    up = Up(data_dir, free_port(), free_port())
+    up.environment["DAICHO_HOST"] = "no.such.host.invalid"
+    await up.start()
+    code, output = await up.output_when_ended()
+    assert (code, output.startswith("daicho: cannot listen on no.such.host.invalid")) == (1, True)
 
 
 async def test_an_unreachable_server_is_a_clear_message(data_dir: Path) -> None:
@@ -83,7 +109,8 @@ async def test_an_unreachable_server_is_a_clear_message(data_dir: Path) -> None:
     up.environment["DAICHO_DATABASE_URL"] = "postgresql://user:secret@127.0.0.1:1/none"
     await up.start()
     code, output = await up.output_when_ended()
-    assert (code, output) == (1, "daicho: the database cannot be reached\n")
+    assert (code, output.startswith("daicho: the database cannot be reached: ")) == (1, True)
+    assert "secret" not in output
 
 
 async def _gone(process: psutil.Process) -> bool:

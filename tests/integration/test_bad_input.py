@@ -201,3 +201,11 @@ async def test_of_many_errors_the_first_are_told(commands: httpx.AsyncClient) ->
     body = changed(**{f"unknown_{number}": 1 for number in range(20_000)})
     problem = assert_problem(await commands.post("/orders", content=body, headers=JSON), 422, "validation-failed")
     assert len(problem["errors"]) == 100
+
+
+async def test_a_list_with_a_bad_item_is_not_called_too_short_as_well(commands: httpx.AsyncClient) -> None:
+    body = {**ORDER, "items": [{"product_name": "x", "quantity": 0, "unit_price": "1"}]}
+    errors = (await commands.post("/orders", json=body)).json()["errors"]
+    assert [error["pointer"] for error in errors] == ["/items/0/quantity"]
+    errors = (await commands.post("/orders", json={**ORDER, "items": []})).json()["errors"]
+    assert [error["pointer"] for error in errors] == ["/items"]

@@ -37,6 +37,14 @@ EVERYTHING = (
 )
 
 
+APPEND_OF_THEN = """
+    SELECT event_store.append(
+        ARRAY['order'], ARRAY[gen_random_uuid()], ARRAY[0], ARRAY[1], ARRAY['OrderConfirmed'], ARRAY[1]::smallint[],
+        ARRAY[gen_random_uuid()], ARRAY['{}'], ARRAY['{}'], ARRAY[now()]
+    )
+"""
+
+
 @pytest.fixture
 async def target(postgres: Server, template: str) -> AsyncIterator[str]:
     """Another database, with an empty log."""
@@ -132,9 +140,23 @@ async def test_an_export_that_fails_leaves_no_file(database: str, engine: AsyncE
     assert code == 1
     assert 'column "locators" does not exist' in output
     assert list(tmp_path.iterdir()) == []
+    async with engine.connect() as connection:
+        await connection.execute(text("ALTER TABLE event_store.seals RENAME COLUMN gone TO locators"))
     code, output = await daicho(database, "export", str(tmp_path / "none" / "x.gz"))
     assert (code, list(tmp_path.iterdir())) == (1, [])
     assert output == f"daicho: {tmp_path / 'none' / 'x.gz'} cannot be written: No such file or directory\n"
+
+
+async def test_an_altered_log_replaces_no_backup(database: str, engine: AsyncEngine, tmp_path: Path) -> None:
+    await append_orders(PostgresEventStore(engine), 3)
+    file = tmp_path / "x.gz"
+    file.write_text("precious")
+    async with engine.connect() as connection:
+        await connection.execute(text("ALTER TABLE event_store.events DISABLE TRIGGER ALL"))
+        await connection.execute(text("UPDATE event_store.events SET event_type = 'Other' WHERE position = 2"))
+    code, output = await daicho(database, "export", str(file), "--force")
+    assert (code, output.startswith("daicho: the log was altered at position 2: ")) == (3, True)
+    assert file.read_text() == "precious"
 
 
 @pytest.mark.parametrize(
@@ -350,7 +372,8 @@ async def test_a_log_of_an_older_release_is_left_as_it_is(good: Path, postgres: 
         async with connected(url, autocommit=False) as old, old.begin() as connection:
             await connection.run_sync(to_first_revision)
         async with connected(url) as old:
-            await PostgresEventStore(old).append([commit(UUID(int=1), 0, placed())])
+            async with old.connect() as connection:
+                await connection.execute(text(APPEND_OF_THEN))
             code, output = await daicho(url, "import", str(good))
             assert (code, output.startswith("daicho: the log holds 1 events")) == (1, True)
             async with old.connect() as connection:

@@ -243,6 +243,15 @@ async def test_a_log_cut_short_with_its_seals_does_not_match_an_anchor(log: str,
     assert await first_altered(log, result.head) == 13
 
 
+async def test_an_anchor_past_the_end_or_between_seals_is_told_apart(log: str) -> None:
+    result = await verified(log)
+    assert result.head is not None
+    with pytest.raises(LogAltered, match="at position 16: it is missing: the log ends at 15, before the anchor's 99"):
+        await verified(log, Anchor(99, result.head.digest))
+    with pytest.raises(LogAltered, match="at position 7: no seal ends there, as the anchor says"):
+        await verified(log, Anchor(7, result.head.digest))
+
+
 async def test_an_anchor_holds_while_the_log_grows(log: str, engine: AsyncEngine) -> None:
     anchor = (await verified(log)).head
     await PostgresEventStore(engine).append([a_commit()])

@@ -29,9 +29,9 @@ class Up:
         self.data_dir = data_dir
         self.process: asyncio.subprocess.Process | None = None
 
-    async def start(self) -> asyncio.subprocess.Process:
+    async def start(self, *, start_new_session: bool = False) -> asyncio.subprocess.Process:
         self.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "daicho", "up",
+            sys.executable, "-m", "daicho", "up", start_new_session=start_new_session,
             env=self.environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
         return self.process

@@ -52,22 +52,17 @@ async def test_a_lost_answer_and_a_database_that_then_is_away_is_still_unknown(t
     assert await store.head() == 2
 
 
-async def test_a_stall_is_not_handed_on_commit_by_commit() -> None:
-    """Ten commits of one stream wait while the first takes its whole deadline: none of them waits for one more."""
-    store, stream, now = GatedStore(), a_stream(), 0.0
-    async with running(store, Limits(deadline=5.0), lambda: now) as group_commit:
-        store.gate.clear()
-        first, *waiting = await start(group_commit, *(a_commit(stream) for _ in range(10)))
-        store.before = [OutcomeUnknown()]
-        now = 5.1
-        (fresh,) = await start(group_commit, a_commit())
-        store.gate.set()
-        with pytest.raises(OutcomeUnknown):
-            await first
-        for one in waiting:
+async def test_what_is_not_sent_in_time_is_refused_while_others_are_in_flight() -> None:
+    store, stream = GatedStore(), a_stream()
+    async with running(store, Limits(deadline=0.05), lambda: 0.0) as group_commit:
+        in_flight = await hold(store, group_commit)
+        for waiting in await start(group_commit, *(a_commit(stream) for _ in range(10))):
             with pytest.raises(Overloaded, match="waited too long"):
-                await one
-        assert isinstance(await fresh, Appended)
+                await waiting
+        assert not in_flight.done()
+        store.gate.set()
+        assert isinstance(await in_flight, Appended)
+        assert isinstance(await group_commit.append(a_commit()), Appended)
     assert len(store.calls) == 2
 
 
@@ -172,7 +167,7 @@ async def test_closing_does_not_wait_past_the_deadline() -> None:
         sent = await hold(store, group_commit)
         (queued,) = await start(group_commit, a_commit())
         await group_commit.close()
-        with pytest.raises(Overloaded, match="stopping"):
+        with pytest.raises(Overloaded):
             await queued
         assert not sent.done()
     with pytest.raises(OutcomeUnknown):
