@@ -1,11 +1,9 @@
 """The two services as processes, supervised: one that dies is reported and started again, with back-off."""
 
 import asyncio
-import ctypes
 import errno
 import logging
 import os
-import signal
 import socket
 import sys
 from collections.abc import Mapping
@@ -15,6 +13,7 @@ import httpx
 
 from daicho.errors import CannotListen, PortInUse, ServiceFailed
 from shared.backoff import backoff
+from shared.process import die_with_parent
 
 _logger = logging.getLogger(__name__)
 
@@ -93,7 +92,7 @@ class Service:
             "--no-access-log", "--log-level", "warning", "--timeout-graceful-shutdown", "10",
             env={**os.environ, **environment},
             start_new_session=True,  # Ctrl-C reaches the supervisor, which ends the services in order.
-            preexec_fn=_die_with_parent,
+            preexec_fn=die_with_parent,
         )  # fmt: skip
 
 
@@ -107,10 +106,3 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     except TimeoutError:
         process.kill()
         await process.wait()
-
-
-def _die_with_parent() -> None:
-    """Ask Linux to end this process when its parent is killed, so that nothing is left behind."""
-    if sys.platform == "linux":
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)

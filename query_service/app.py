@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from typing import NamedTuple
 
 from fastapi import FastAPI
@@ -19,9 +20,13 @@ from query_service.events_api import router as events_router
 from query_service.freshness import Freshness
 from query_service.orders.aggregate import ORDERS
 from query_service.projected_position import ProjectedPosition
-from query_service.projections_api import ProjectionStatuses
+from query_service.projection_statuses import ProjectionStatuses
 from query_service.projections_api import router as projections_router
 from query_service.projector import RESET, Projector
+from query_service.rebuild import requests
+from query_service.rebuild.processes import LoadProcesses
+from query_service.rebuild.rebuilder import Rebuilder
+from query_service.rebuild.service import Rebuilds
 from query_service.settings import QuerySettings
 from query_service.tables import CHANNEL
 from shared.database import create_engine
@@ -53,6 +58,7 @@ class _Engines(NamedTuple):
     project_log: AsyncEngine
     listen: AsyncEngine
     listen_read: AsyncEngine
+    rebuild: AsyncEngine
 
 
 def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREGATES) -> FastAPI:
@@ -67,7 +73,22 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
     freshness = Freshness(engines.project_log, projected, cache)
     projector = Projector(batches, engines.project, freshness, settings.poll_interval)
     listener = EventListener(engines.listen, projector.wake)
-    projected_listener = Listener(engines.listen_read, CHANNEL, projector.heard, missed=RESET)
+    rebuilder = Rebuilder(
+        log,
+        engines.log,
+        engines.rebuild,
+        {aggregate.aggregate_type: aggregate.projections for aggregate in aggregates},
+        Batches(log, registry, projections, settings.projection_batch),
+        LoadProcesses(settings).load,
+        timedelta(seconds=settings.keep_previous),
+    )
+    rebuilds = Rebuilds(rebuilder)
+
+    def heard(payload: str) -> None:
+        projector.heard(payload)
+        rebuilds.heard(payload)
+
+    projected_listener = Listener(engines.listen_read, CHANNEL, heard, missed=RESET)
     supervisor = Supervisor()
 
     @asynccontextmanager
@@ -79,10 +100,12 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
             await READ_MODEL.require_head(engines.read)
             async with engines.project.begin() as connection:
                 await checkpoints.register(connection, projections)
+                await requests.request_outdated(connection, projections)
             await stack.enter_async_context(supervisor)
             supervisor.start("projector", projector.run)
             supervisor.start("listener", listener.run)
             supervisor.start("listener to other replicas", projected_listener.run)
+            supervisor.start("rebuilds", rebuilds.run)
             yield
 
     app = create_service(
@@ -104,7 +127,8 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
     app.state.event_registry = registry
     app.state.event_pages = EventPages(engines.log, [aggregate.aggregate_type for aggregate in aggregates])
     app.state.event_catalogue = asyncapi_document({one.aggregate_type: one.events for one in aggregates})
-    app.state.projections = ProjectionStatuses(log, engines.read, projections, projector)
+    app.state.projections = {projection.name: projection for projection in projections}
+    app.state.projection_statuses = ProjectionStatuses(log, engines.read, projections, projector)
     return app
 
 
@@ -123,4 +147,11 @@ def _engines(settings: QuerySettings) -> _Engines:
         project_log=create_engine(settings.log_url, application_name="daicho-project-log", pool_size=1),
         listen=create_engine(settings.listen_url, application_name="daicho-listen", pool_size=1),
         listen_read=create_engine(settings.read_url, application_name="daicho-listen-read", pool_size=1),
+        rebuild=create_engine(
+            settings.read_url,
+            application_name="daicho-rebuild",
+            pool_size=2,
+            autocommit=False,
+            statement_timeout=None,
+        ),
     )

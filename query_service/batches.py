@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from query_service import checkpoints
-from query_service.checkpoints import Checkpoint
+from query_service.checkpoints import Checkpoint, State
 from query_service.generations import on_generation
 from query_service.isolation import Events, Poison, by_aggregate, describe, isolate
 from query_service.parking import Parked, park, parked_among
@@ -21,13 +21,15 @@ from shared.errors import EventSchemaError
 from shared.event_log.events import Position, RecordedEvent, StreamId
 from shared.event_log.reader import EventLog
 from shared.event_log.registry import EventRegistry
+from shared.ids import new_id_text
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """A batch: how many events were read, how far each live projection is, and which aggregates it touched."""
+    """A batch: how many events were read, from where to where the live projections got by it, what it touched."""
 
     events: int
+    start: Position
     positions: Mapping[str, Position]
     aggregates: frozenset[StreamId] = frozenset()
 
@@ -41,31 +43,42 @@ class _Decoded:
 
 
 class Batches:
-    """Applies batches of the log to the generations that follow it, at most `size` events at a time."""
+    """Applies batches of the log to the generations that follow it, at most `size` events at a time.
+
+    `name` is this applier's own, by which others, and itself, know in notifications who moved a checkpoint.
+    """
 
     def __init__(self, log: EventLog, events: EventRegistry, projections: Sequence[Projection], size: int) -> None:
         self.size = size
+        self.name = new_id_text()
         self._log = log
         self._events = events
         self._projections = {projection.name: projection for projection in projections}
         self._handled = frozenset().union(*(projection.event_types for projection in projections))
 
-    async def apply_next(self, connection: AsyncConnection, *, isolating: bool = False) -> Applied:
-        """Apply the next batch, in a transaction of its own, to every generation that has not had it.
+    async def apply_next(
+        self, connection: AsyncConnection, *, isolating: bool = False, state: State = "following"
+    ) -> Applied:
+        """Apply the next batch, in a transaction of its own, to every generation in this state that has not had it.
 
         With `isolating`, aggregates whose events cannot be applied are parked; without, nothing is applied and their
         error raised. Raises `DatabaseUnavailable`.
         """
         with translate_errors():
             async with connection.begin():
-                following = await checkpoints.lock(connection, list(self._projections.values()))
+                following = await checkpoints.lock(connection, list(self._projections.values()), state)
                 start = min((checkpoint.position for checkpoint in following), default=Position(0))
                 records = await self._log.read_all(start, self.size) if following else ()
                 if records:
                     await self._apply(connection, following, records, isolating=isolating)
         end = records[-1].position if records else start
-        positions = {c.projection: max(c.position, end) for c in following if c.generation == "live"}
-        return Applied(len(records), positions, frozenset(record.stream for record in records))
+        live = {c.projection: c.position for c in following if c.generation == "live"}
+        return Applied(
+            events=len(records),
+            start=min(live.values(), default=Position(0)),
+            positions={name: max(position, end) for name, position in live.items()},
+            aggregates=frozenset(record.stream for record in records),
+        )
 
     async def _apply(
         self,
@@ -90,7 +103,7 @@ class Batches:
             await park(connection, checkpoint, poison)
         await connection.execution_options(**on_generation("live"))
         end = records[-1].position
-        await checkpoints.move(connection, [c for c in following if c.position < end], end)
+        await checkpoints.move(connection, [c for c in following if c.position < end], end, self.name)
 
     def _decode(self, records: Sequence[RecordedEvent], *, isolating: bool) -> _Decoded:
         if not isolating:

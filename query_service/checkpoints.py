@@ -1,7 +1,7 @@
 """The checkpoint of each generation of each projection. No function here commits: the caller owns the transaction."""
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from sqlalchemy import func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
@@ -11,6 +11,8 @@ from query_service.generations import Generation
 from query_service.projection import Projection
 from query_service.tables import CHANNEL, checkpoints
 from shared.event_log.events import Position
+
+State = Literal["requested", "loading", "loaded", "following", "kept"]
 
 
 class Checkpoint(NamedTuple):
@@ -28,8 +30,10 @@ async def register(connection: AsyncConnection, projections: Sequence[Projection
     await connection.execute(insert(checkpoints).on_conflict_do_nothing(), rows)
 
 
-async def lock(connection: AsyncConnection, projections: Sequence[Projection]) -> list[Checkpoint]:
-    """Give the checkpoints that follow the log, which nobody else can move until the transaction ends.
+async def lock(
+    connection: AsyncConnection, projections: Sequence[Projection], state: State = "following"
+) -> list[Checkpoint]:
+    """Give the checkpoints in a state, which nobody else can move until the transaction ends.
 
     Those of another version of the code are left alone.
     """
@@ -37,19 +41,26 @@ async def lock(connection: AsyncConnection, projections: Sequence[Projection]) -
     versions = [(projection.name, projection.version) for projection in projections]
     query = (
         select(row.projection, row.generation, row.version, row.position)
-        .where(tuple_(row.projection, row.version).in_(versions), row.state == "following")
+        .where(tuple_(row.projection, row.version).in_(versions), row.state == state)
         .order_by(row.projection, row.generation)
         .with_for_update()
     )
     return [Checkpoint(*found) for found in await connection.execute(query)]
 
 
-async def move(connection: AsyncConnection, moved: Iterable[Checkpoint], position: Position) -> None:
-    """Set the positions of these checkpoints, and tell the other replicas once this is committed."""
+async def move(connection: AsyncConnection, moved: Iterable[Checkpoint], position: Position, by: str) -> None:
+    """Set the positions of these checkpoints, and tell the other replicas who did once this is committed."""
     keys = [(checkpoint.projection, checkpoint.generation) for checkpoint in moved]
     await connection.execute(
         update(checkpoints)
         .where(tuple_(checkpoints.c.projection, checkpoints.c.generation).in_(keys))
         .values(position=position, updated_at=func.clock_timestamp())
-        .returning(func.pg_notify(CHANNEL, ""))
+        .returning(func.pg_notify(CHANNEL, by))
     )
+
+
+async def find(connection: AsyncConnection, projection: Projection) -> list[Checkpoint]:
+    """Give the checkpoints of a projection's generations."""
+    row = checkpoints.c
+    query = select(row.projection, row.generation, row.version, row.position).where(row.projection == projection.name)
+    return [Checkpoint(*found) for found in await connection.execute(query)]

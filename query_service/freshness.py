@@ -30,7 +30,10 @@ class Freshness:
 
     def applied(self, applied: Applied) -> None:
         """Take what this process has projected itself."""
-        if applied.events:
+        if applied.start > self._projected.value(list(applied.positions)):
+            # Somebody else has projected in between.
+            self._cache.clear()
+        elif applied.events:
             self._cache.touch(applied.aggregates, max(applied.positions.values(), default=Position(0)))
         self._projected.advance(applied.positions)
 

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from query_service.checkpoints import Checkpoint
-from query_service.generations import Generation
+from query_service.generations import Generation, on_generation
 from query_service.isolation import Poison
 from query_service.tables import parked_events
 from shared.event_log.events import RecordedEvent
@@ -35,7 +35,8 @@ async def park(connection: AsyncConnection, checkpoint: Checkpoint, poison: Sequ
         for number, record in enumerate(one.records)
     ]
     if rows:
-        await connection.execute(insert(parked_events), rows)
+        # The engine's own table, whichever generation the connection is on.
+        await connection.execute(insert(parked_events), rows, execution_options=on_generation("live"))
 
 
 class ParkedAggregate(NamedTuple):

@@ -40,6 +40,7 @@ class Projector:
         self._poll_interval = poll_interval
         self._woken = asyncio.Event()
         self._is_reset = True
+        self._has_news = True
         self._is_leading = False
         self._failure: str | None = None
 
@@ -49,11 +50,12 @@ class Projector:
             self._woken.set()
 
     def heard(self, payload: str) -> None:
-        """Tell that a read database's notification came; an empty payload is that of a batch."""
-        if payload == RESET:
-            self._is_reset = True
-        if payload == RESET or not self._is_leading:
-            self._woken.set()
+        """Tell that a read database's notification came: `RESET`, or the name of who applied a batch."""
+        if payload == self._batches.name:
+            return
+        self._is_reset = self._is_reset or payload == RESET
+        self._has_news = True
+        self._woken.set()
 
     @property
     def is_leading(self) -> bool:
@@ -112,7 +114,7 @@ class Projector:
         await self._look(connection)
         while True:
             self._woken.clear()
-            if self._is_reset:
+            if self._is_reset or self._has_news:
                 await self._look(connection)
             if await self._project(connection) < self._batches.size:
                 await self._wait()
@@ -137,7 +139,7 @@ class Projector:
         return await self._batches.apply_next(connection, isolating=True)
 
     async def _look(self, connection: AsyncConnection) -> None:
-        is_reset, self._is_reset = self._is_reset, False
+        is_reset, self._is_reset, self._has_news = self._is_reset, False, False
         try:
             await self._freshness.look(connection, is_reset=is_reset)
         except BaseException:

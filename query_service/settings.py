@@ -28,6 +28,15 @@ class QuerySettings(ServiceSettings):
         default=64 * 1024 * 1024, ge=0, description="Memory for answers, each kept until an event affects it; 0: none"
     )
 
+    rebuild_processes: int = Field(
+        default=0, ge=0, le=64, description="Processes that load a projection being rebuilt; 0: one per core"
+    )
+    keep_previous: int = Field(
+        default=86_400,
+        ge=0,
+        description="Seconds for which a rebuild can be undone at once: the tables before it are kept",
+    )
+
     @field_validator("read_database_url", "listen_database_url")
     @classmethod
     def _also_postgresql(cls, url: SecretStr | None) -> SecretStr | None:

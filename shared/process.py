@@ -1,6 +1,9 @@
 """Settings of the whole process, made once by a service's entry point."""
 
+import ctypes
 import gc
+import signal
+import sys
 
 _YOUNG_GENERATION = 50_000
 """Allocations between collections of young objects: about a hundred requests' worth."""
@@ -16,3 +19,10 @@ def tune_garbage_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG_GENERATION, 20, 50)
+
+
+def die_with_parent() -> None:
+    """Ask Linux to end this process when its parent is killed, so that nothing is left behind."""
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)

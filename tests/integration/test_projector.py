@@ -138,7 +138,7 @@ async def test_tables_of_another_code_version_are_left_alone(database: str, engi
         await projecting.register()
         one.version = 2
         await projecting.register()
-        assert await projecting.apply_next() == Applied(0, {})
+        assert await projecting.apply_next() == Applied(0, Position(0), {})
     assert one.calls == 0
 
 

@@ -9,8 +9,9 @@ ALTER TABLE read_model.checkpoints
     DROP CONSTRAINT checkpoints_pkey,
     ADD CONSTRAINT checkpoints_pkey PRIMARY KEY (projection, generation),
     ADD CONSTRAINT checkpoints_generation_check CHECK (generation IN ('live', 'next', 'previous')),
-    -- requested: to be built; loading: by a run, up to its position; following: moved by the projector; kept: left alone.
-    ADD CONSTRAINT checkpoints_state_check CHECK (state IN ('requested', 'loading', 'following', 'kept'));
+    -- requested: to be built; loading: by a run, up to its position; loaded: to be brought on from there;
+    -- following: moved by the projector; kept: left alone.
+    ADD CONSTRAINT checkpoints_state_check CHECK (state IN ('requested', 'loading', 'loaded', 'following', 'kept'));
 
 -- What a run has to load, in pieces that are loaded each in one transaction: the aggregates of a type whose ids lie in a range.
 CREATE TABLE read_model.rebuild_ranges (

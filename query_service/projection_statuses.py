@@ -1,0 +1,133 @@
+"""How far every projection is: its checkpoint held against the log, what is parked, what is being rebuilt."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from query_service.projection import Projection
+from query_service.projector import Projector
+from query_service.tables import checkpoints, parked_events, rebuild_ranges
+from shared.database import AnyRow, fetch_all
+from shared.event_log.events import Position
+from shared.event_log.reader import EventLog
+
+
+class RebuildStatus(BaseModel):
+    """A rebuild under way; `eta_seconds` is unknown until something is loaded."""
+
+    state: Literal["requested", "loading", "loaded", "following"]
+    events_done: int
+    events_total: int
+    rate: float = Field(description="Events a second since it began")
+    eta_seconds: float | None
+    started_at: datetime | None
+
+
+class ProjectionStatus(BaseModel):
+    """Where one projection is. `lag_seconds` is the age of the oldest event that it has not applied."""
+
+    name: str
+    version: int
+    state: Literal["live", "catching-up", "stalled", "outdated"] = Field(
+        description="`outdated`: built by another version of the code, serving as it is until its rebuild is done"
+    )
+    position: int
+    head: int
+    lag_events: int
+    lag_seconds: float
+    parked: int = Field(description="Events that wait, since they or one before them of the same aggregate failed")
+    rebuild: RebuildStatus | None
+    can_undo: bool = Field(description="Whether the tables from before the last rebuild are kept")
+    last_rebuild: dict[str, Any] | None = Field(description="What the last rebuild found different")
+
+
+class ProjectionStatuses:
+    """Reads the checkpoints and holds them against the log."""
+
+    def __init__(
+        self,
+        log: EventLog,
+        read_engine: AsyncEngine,
+        projections: Sequence[Projection],
+        projector: Projector | None = None,
+    ) -> None:
+        self._log = log
+        self._read_engine = read_engine
+        self._projections = projections
+        self._projector = projector
+
+    async def list(self) -> "list[ProjectionStatus]":
+        """Give the status of every projection; the head is read last, so that no lag is negative."""
+        rows = await fetch_all(self._read_engine, select(checkpoints))
+        generations = {(row.projection, row.generation): row for row in rows}
+        parked = await self._parked()
+        ranges = await self._ranges()
+        head = await self._log.head()
+        return [
+            await self._status(one, generations, parked.get(one.name, 0), ranges, head) for one in self._projections
+        ]
+
+    async def _status(
+        self,
+        projection: Projection,
+        generations: Mapping[tuple[str, str], AnyRow],
+        parked: int,
+        ranges: Mapping[UUID, int],
+        head: Position,
+    ) -> ProjectionStatus:
+        live, new = (generations.get((projection.name, generation)) for generation in ("live", "next"))
+        position = Position(live.position if live else 0)
+        waiting = await self._log.read_all(position, 1) if position < head else ()
+        lag = (datetime.now(UTC) - waiting[0].recorded_at).total_seconds() if waiting else 0.0
+        return ProjectionStatus(
+            name=projection.name,
+            version=live.version if live else projection.version,
+            state=self._state(projection, live, is_behind=bool(waiting)),
+            position=position,
+            head=head,
+            lag_events=head - position,
+            lag_seconds=max(lag, 0.0),
+            parked=parked,
+            rebuild=_rebuild(new, ranges) if new else None,
+            can_undo=(projection.name, "previous") in generations,
+            last_rebuild=live.report if live else None,
+        )
+
+    def _state(
+        self, projection: Projection, live: AnyRow | None, *, is_behind: bool
+    ) -> Literal["live", "catching-up", "stalled", "outdated"]:
+        if live is not None and live.version != projection.version:
+            return "outdated"
+        if self._projector is not None and self._projector.failure is not None:
+            return "stalled"
+        return "catching-up" if is_behind else "live"
+
+    async def _parked(self) -> dict[str, int]:
+        row = parked_events.c
+        query = select(row.projection, func.count().label("events")).where(row.generation == "live")
+        found = await fetch_all(self._read_engine, query.group_by(row.projection))
+        return {one.projection: one.events for one in found}
+
+    async def _ranges(self) -> dict[UUID, int]:
+        row = rebuild_ranges.c
+        query = select(row.run, func.coalesce(func.sum(row.events), 0).label("events")).group_by(row.run)
+        return {one.run: int(one.events) for one in await fetch_all(self._read_engine, query)}
+
+
+def _rebuild(new: AnyRow, ranges: Mapping[UUID, int]) -> RebuildStatus:
+    done = ranges.get(new.run, 0) if new.state == "loading" else new.position
+    seconds = (datetime.now(UTC) - new.started_at).total_seconds() if new.started_at else 0.0
+    rate = done / seconds if seconds > 0 else 0.0
+    return RebuildStatus(
+        state=new.state,
+        events_done=done,
+        events_total=new.position,
+        rate=rate,
+        eta_seconds=(new.position - done) / rate if rate else None,
+        started_at=new.started_at,
+    )

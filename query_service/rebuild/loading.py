@@ -1,0 +1,145 @@
+"""Loads the ranges of a run into next generations; any number of processes may at once."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from query_service.checkpoints import Checkpoint
+from query_service.generations import on_generation
+from query_service.isolation import Events, Poison, describe, isolate
+from query_service.parking import park
+from query_service.projection import DecodedEvent, Projection
+from query_service.rebuild import ranges
+from query_service.rebuild.ranges import Range
+from query_service.tables import checkpoints
+from shared.database import translate_errors
+from shared.errors import EventSchemaError
+from shared.event_log.events import Position, RecordedEvent
+from shared.event_log.reader import RECORDED_COLUMNS, recorded
+from shared.event_log.registry import EventRegistry
+from shared.event_log.tables import events
+
+_CHUNK_EVENTS = 20_000
+_CHUNK_BYTES = 32 << 20
+"""Where what was read is written, though the range goes on: what a worker holds is bounded."""
+
+
+class RangeLoader:
+    """Loads ranges until there are none; both engines' statements may take any time, the read one is not in autocommit."""
+
+    def __init__(
+        self,
+        events: EventRegistry,
+        projections: Sequence[Projection],
+        log_engine: AsyncEngine,
+        read_engine: AsyncEngine,
+    ) -> None:
+        self._events = events
+        self._projections = {projection.name: projection for projection in projections}
+        self._handled = frozenset().union(*(projection.event_types for projection in projections))
+        self._log_engine = log_engine
+        self._read_engine = read_engine
+
+    async def run(self, run: UUID) -> None:
+        """Load what is left of a run. Raises `DatabaseUnavailable`."""
+        with translate_errors():
+            async with self._read_engine.connect() as connection, self._log_engine.connect() as log:
+                while await self._load_next(connection, log, run):
+                    pass
+
+    async def _load_next(self, connection: AsyncConnection, log: AsyncConnection, run: UUID) -> bool:
+        async with connection.begin():
+            claimed = await ranges.claim(connection, run)
+            if claimed is None:
+                return False
+            row = checkpoints.c
+            query = select(row.projection, row.generation, row.version, row.position)
+            into = [Checkpoint(*one) for one in await connection.execute(query.where(row.run == run))]
+            await connection.execution_options(**on_generation("next"))
+            count = 0
+            async for chunk in self._chunks(log, claimed, into[0].position):
+                for checkpoint in into:
+                    await self._load(connection, checkpoint, chunk)
+                count += sum(map(len, chunk))
+            await connection.execution_options(**on_generation("live"))
+            await ranges.loaded(connection, run, claimed.number, count)
+        return True
+
+    async def _chunks(
+        self, log: AsyncConnection, claimed: Range, upto: Position
+    ) -> "AsyncIterator[list[list[_Decoded]]]":
+        """Give the range's events, aggregate by aggregate, many aggregates at a time, decoded once for all."""
+        chunk: list[list[_Decoded]] = []
+        stream, count, size = None, 0, 0
+        async with log.stream(_of_range(claimed, upto)) as rows:
+            async for row in rows:
+                record = recorded(row)
+                if record.stream != stream:
+                    if count >= _CHUNK_EVENTS or size >= _CHUNK_BYTES:
+                        yield chunk
+                        chunk, count, size = [], 0, 0
+                    chunk.append([])
+                    stream = record.stream
+                chunk[-1].append(self._decode(record))
+                count, size = count + 1, size + len(record.data)
+        if chunk:
+            yield chunk
+
+    async def _load(
+        self, connection: AsyncConnection, checkpoint: Checkpoint, chunk: "Sequence[Sequence[_Decoded]]"
+    ) -> None:
+        projection = self._projections[checkpoint.projection]
+        aggregates: list[Events] = []
+        poison: list[Poison] = []
+        for decoded in chunk:
+            handled, broken = _handled(projection, decoded)
+            if handled:
+                aggregates.append(handled)
+            if broken is not None:
+                poison.append(broken)
+
+        async def write(some: Sequence[Events]) -> None:
+            loader = projection.loader()
+            assert loader is not None
+            for one in some:
+                loader.add(one)
+            await loader.write_rows(connection)
+            await loader.write_sums(connection)
+
+        if aggregates:
+            poison += await isolate(connection, aggregates, write)
+        await park(connection, checkpoint, poison)
+
+    def _decode(self, record: RecordedEvent) -> "_Decoded":
+        if record.event_type not in self._handled:
+            return record, None
+        try:
+            return record, DecodedEvent(record, self._events.decode(record))
+        except EventSchemaError as error:
+            return record, describe(error)
+
+
+_Decoded = tuple[RecordedEvent, DecodedEvent | str | None]
+"""An event, and as an object of its class; or what is wrong with it; or None, if no projection handles it."""
+
+
+def _handled(projection: Projection, decoded: Sequence[_Decoded]) -> tuple[Events, Poison | None]:
+    """Give an aggregate's events that a projection handles, up to the first that cannot be decoded."""
+    handled = [one for one in decoded if one[0].event_type in projection.event_types]
+    events: list[DecodedEvent] = []
+    for number, (_, event) in enumerate(handled):
+        if not isinstance(event, DecodedEvent):
+            return events, Poison([record for record, _ in handled[number:]], event)
+        events.append(event)
+    return events, None
+
+
+def _of_range(claimed: Range, upto: Position) -> Any:
+    return RECORDED_COLUMNS.where(
+        events.c.aggregate_type == claimed.aggregate_type,
+        events.c.aggregate_id.between(claimed.first_id, claimed.last_id),
+        events.c.position <= upto,
+    ).order_by(events.c.aggregate_id, events.c.version)

@@ -1,0 +1,195 @@
+"""The rebuilder: takes next generations from the request to the swap. Whatever ends it, the next one goes on.
+
+Every step is one transaction that moves the state of a checkpoint; the live generation is touched by the swap alone.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import func, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from query_service import checkpoints, generations
+from query_service.batches import Batches
+from query_service.projection import Projection
+from query_service.projector import RESET
+from query_service.rebuild import ranges, requests
+from query_service.rebuild.comparison import compare
+from query_service.rebuild.requests import Next
+from shared.backoff import backoff
+from shared.database import sqlstate, translate_errors
+from shared.errors import DatabaseUnavailable
+from shared.event_log.events import Position
+from shared.event_log.reader import EventLog
+
+_logger = logging.getLogger(__name__)
+
+REBUILDING_LOCK = 7234081526118
+"""Session-level advisory lock in the read database: whoever holds it rebuilds."""
+
+_LOCK_NOT_AVAILABLE = "55P03"
+
+Load = Callable[[UUID], Awaitable[None]]
+"""Loads every range of a run."""
+
+
+class Rebuilder:
+    """Rebuilds what is requested. `projections` are by aggregate type; `engine` is not in autocommit, without a timeout."""
+
+    def __init__(
+        self,
+        log: EventLog,
+        log_engine: AsyncEngine,
+        engine: AsyncEngine,
+        projections: Mapping[str, Sequence[Projection]],
+        batches: Batches,
+        load: Load,
+        kept: timedelta,
+    ) -> None:
+        self._log = log
+        self._log_engine = log_engine
+        self._engine = engine
+        self._types = {one.name: aggregate for aggregate, some in projections.items() for one in some}
+        self._projections = {one.name: one for some in projections.values() for one in some}
+        self._batches = batches
+        self._load = load
+        self._kept = kept
+
+    async def rebuild(self) -> bool:
+        """Bring every rebuild that is under way to its end; False if another process is doing so.
+
+        Raises `DatabaseUnavailable`.
+        """
+        with translate_errors():
+            async with self._engine.connect() as holder:
+                try:
+                    async with holder.begin():
+                        if not await holder.scalar(select(func.pg_try_advisory_lock(REBUILDING_LOCK))):
+                            return False
+                    while await self._step():
+                        pass
+                    async with self._engine.begin() as connection:
+                        await requests.finish_old(connection, list(self._projections.values()), self._kept)
+                    return True
+                finally:
+                    # Its session holds the lock.
+                    await holder.invalidate()
+
+    async def _step(self) -> bool:
+        """Do the next thing that is to be done; False if nothing is."""
+        async with self._engine.begin() as connection:
+            found = await requests.under_way(connection)
+            known = [one for one in found if one.projection in self._projections]
+            for one in known:
+                if one.version != self._projections[one.projection].version:
+                    # Begun by another release.
+                    await requests.discard(connection, self._projections[one.projection])
+                    await requests.request(connection, [self._projections[one.projection]])
+                    return True
+        for state, do in (
+            ("following", self._swap), ("loaded", self._catch_up), ("loading", self._go_on), ("requested", self._begin),
+        ):  # fmt: skip
+            if those := [one for one in known if one.state == state]:
+                await do(those)
+                return True
+        return False
+
+    async def _begin(self, requested: Sequence[Next]) -> None:
+        """Make the tables of one aggregate type's projections, and divide the log."""
+        aggregate_type = self._types[requested[0].projection]
+        some = [self._projections[one.projection] for one in requested if self._types[one.projection] == aggregate_type]
+        in_bulk = [projection for projection in some if projection.loader() is not None]
+        head, run = await self._log.head(), uuid4()
+        planned = await ranges.plan(self._log_engine, aggregate_type, head)
+        async with self._engine.begin() as connection:
+            for projection in some:
+                await generations.create(connection, projection.tables)
+                await generations.create_indexes(connection, _written_by_key(projection))
+            started = {"started_at": func.clock_timestamp()}
+            slow = [projection.name for projection in some if projection not in in_bulk]
+            await requests.set_state(connection, slow, "loaded", position=0, **started)
+            bulk = [projection.name for projection in in_bulk]
+            await requests.set_state(connection, bulk, "loading", position=head, run=run, **started)
+            await ranges.store(connection, run, planned)
+
+    async def _go_on(self, loading: Sequence[Next]) -> None:
+        """Load what is left of a run, then make the indexes."""
+        run = loading[0].run
+        assert run is not None
+        those = [self._projections[one.projection] for one in loading if one.run == run]
+        await self._load(run)
+        async with self._engine.begin() as connection:
+            if await ranges.left(connection, run):
+                raise DatabaseUnavailable("the ranges of a rebuild were not all loaded")
+            await connection.execute(text("SET LOCAL maintenance_work_mem = '256MB'"))
+            for projection in those:
+                await generations.create_indexes(connection, projection.tables)
+            await requests.set_state(connection, [projection.name for projection in those], "loaded")
+
+    async def _catch_up(self, loaded: Sequence[Next]) -> None:
+        """Bring generations on until they are a batch behind at most; from then on they move with the live one."""
+        async with self._engine.connect() as connection:
+            while (
+                await self._batches.apply_next(connection, isolating=True, state="loaded")
+            ).events == self._batches.size:
+                pass
+        async with self._engine.begin() as connection:
+            tables = [table for one in loaded for table in self._projections[one.projection].tables]
+            await generations.create_views(connection, tables)
+            await requests.set_state(connection, [one.projection for one in loaded], "following")
+
+    async def _swap(self, following: Sequence[Next]) -> None:
+        """Hold each generation against the live one, then have it take its place."""
+        for one in following:
+            projection = self._projections[one.projection]
+            report = await self._compare(projection)
+            for delay in backoff(first=0.05, limit=1.0):
+                if await self._try_swap(projection, report):
+                    break
+                await asyncio.sleep(delay)
+            _logger.warning("projection %s was rebuilt: %s", projection.name, report)
+
+    async def _compare(self, projection: Projection) -> dict[str, Any]:
+        """Compare at one position, to which both move together; a live one of another version stays where it is."""
+        async with self._engine.connect() as connection:
+            await self._batches.apply_next(connection, isolating=True)
+            await connection.execution_options(isolation_level="REPEATABLE READ")
+            async with connection.begin():
+                positions = await _positions(connection, projection)
+                if positions["live"] != positions["next"]:
+                    return {"compared": False, "live_position": positions["live"], "position": positions["next"]}
+                tables = {table.name: await compare(connection, table) for table in projection.tables}
+        return {"compared": True, "position": positions["next"], "tables": tables}
+
+    async def _try_swap(self, projection: Projection, report: dict[str, Any]) -> bool:
+        """Swap, unless queries hold on to the tables, or the live generation is ahead."""
+        async with self._engine.connect() as connection:
+            await self._batches.apply_next(connection, isolating=True)
+            try:
+                async with connection.begin():
+                    following = await checkpoints.lock(connection, [projection])
+                    positions = {one.generation: one.position for one in following}
+                    if "next" not in positions or positions["next"] < positions.get("live", Position(0)):
+                        return "next" not in positions
+                    await generations.swap(connection, projection.tables)
+                    await requests.take_over(connection, projection, report)
+                    await requests.tell(connection, RESET)
+            except Exception as error:
+                if sqlstate(error) != _LOCK_NOT_AVAILABLE:
+                    raise
+                return False
+        return True
+
+
+async def _positions(connection: AsyncConnection, projection: Projection) -> dict[str, int]:
+    return {one.generation: one.position for one in await checkpoints.find(connection, projection)}
+
+
+def _written_by_key(projection: Projection) -> list[Any]:
+    """Give the tables that are not written by COPY alone: they need their indexes from the beginning."""
+    loader = projection.loader()
+    return [table for table in projection.tables if loader is None or table not in loader.copied]

@@ -1,0 +1,141 @@
+"""What is to be rebuilt, undone, finished or given up, as rows of `checkpoints`. The caller owns the transaction."""
+
+from collections.abc import Collection, Sequence
+from datetime import timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from query_service import generations
+from query_service.checkpoints import State
+from query_service.projection import Projection
+from query_service.tables import CHANNEL, checkpoints, parked_events
+from shared.errors import DaichoError
+from shared.event_log.events import Position
+
+REQUESTED = "rebuild"
+"""Payload of a notification that there is something to be rebuilt."""
+
+
+class NothingToUndo(DaichoError):
+    """No previous generation is kept, or this release's code cannot bring it along."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"no previous generation of {name} is kept that this release could bring along")
+
+
+class Next(NamedTuple):
+    """A next generation."""
+
+    projection: str
+    version: int
+    position: Position
+    state: State
+    run: UUID | None
+
+
+async def request(connection: AsyncConnection, projections: Sequence[Projection]) -> None:
+    """Have these rebuilt; those that are being rebuilt already go on."""
+    rows = [
+        {"projection": p.name, "generation": "next", "version": p.version, "position": 0, "state": "requested"}
+        for p in projections
+    ]
+    await connection.execute(insert(checkpoints).on_conflict_do_nothing(), rows)
+    await tell(connection, REQUESTED)
+
+
+async def request_outdated(connection: AsyncConnection, projections: Sequence[Projection]) -> None:
+    """Have those rebuilt whose live generation was built by another version of the code."""
+    row = checkpoints.c
+    query = select(row.projection, row.version).where(row.generation == "live")
+    versions = {found.projection: found.version for found in await connection.execute(query)}
+    outdated = [one for one in projections if versions.get(one.name, one.version) != one.version]
+    if outdated:
+        await request(connection, outdated)
+
+
+async def under_way(connection: AsyncConnection) -> list[Next]:
+    """Give the next generations there are."""
+    row = checkpoints.c
+    query = select(row.projection, row.version, row.position, row.state, row.run).where(row.generation == "next")
+    return [Next(*found) for found in await connection.execute(query.order_by(row.projection))]
+
+
+async def set_state(connection: AsyncConnection, names: Collection[str], state: State, **values: Any) -> None:
+    """Move next generations on to another state."""
+    row = checkpoints.c
+    await connection.execute(
+        update(checkpoints)
+        .where(row.projection.in_(names), row.generation == "next")
+        .values(state=state, updated_at=func.clock_timestamp(), **values)
+    )
+
+
+async def discard(connection: AsyncConnection, projection: Projection) -> None:
+    """Give up a next generation."""
+    await generations.drop(connection, projection.tables, "next")
+    await _forget(connection, projection.name, "next")
+
+
+async def finish(connection: AsyncConnection, projection: Projection) -> None:
+    """Let a previous generation go."""
+    await generations.drop(connection, projection.tables, "previous")
+    await _forget(connection, projection.name, "previous")
+
+
+async def finish_old(connection: AsyncConnection, projections: Sequence[Projection], kept: timedelta) -> None:
+    """Let previous generations go that were kept long enough."""
+    row = checkpoints.c
+    old = select(row.projection).where(row.generation == "previous", row.updated_at < func.now() - kept)
+    names = set((await connection.execute(old)).scalars())
+    for projection in projections:
+        if projection.name in names:
+            await finish(connection, projection)
+
+
+async def undo(connection: AsyncConnection, projection: Projection) -> None:
+    """Make the previous generation the next one, to be brought on and to take the live one's place again.
+
+    A next generation that is being built is given up. Raises `NothingToUndo`.
+    """
+    row = checkpoints.c
+    kept = select(row.version).where(row.projection == projection.name, row.generation == "previous")
+    if (await connection.execute(kept.with_for_update())).scalar_one_or_none() != projection.version:
+        raise NothingToUndo(projection.name)
+    await discard(connection, projection)
+    await generations.restore(connection, projection.tables)
+    await _rename(connection, projection.name, "previous", "next", "loaded")
+    await tell(connection, REQUESTED)
+
+
+async def take_over(connection: AsyncConnection, projection: Projection, report: Any) -> None:
+    """Make the next generation's checkpoint and parked events the live ones, and the live ones the previous ones."""
+    await _forget(connection, projection.name, "previous")
+    await _rename(connection, projection.name, "live", "previous", "kept")
+    await _rename(connection, projection.name, "next", "live", "following")
+    row = checkpoints.c
+    await connection.execute(
+        update(checkpoints)
+        .where(row.projection == projection.name, row.generation == "live")
+        .values(run=None, report=report)
+    )
+
+
+async def tell(connection: AsyncConnection, payload: str) -> None:
+    """Notify every replica, once this is committed."""
+    await connection.execute(select(func.pg_notify(CHANNEL, payload)))
+
+
+async def _rename(connection: AsyncConnection, name: str, old: str, new: str, state: State) -> None:
+    for table, values in ((checkpoints, {"state": state, "updated_at": func.clock_timestamp()}), (parked_events, {})):
+        await connection.execute(
+            update(table).where(table.c.projection == name, table.c.generation == old).values(generation=new, **values)
+        )
+
+
+async def _forget(connection: AsyncConnection, name: str, generation: str) -> None:
+    for table in (checkpoints, parked_events):
+        await connection.execute(delete(table).where(table.c.projection == name, table.c.generation == generation))

@@ -1,0 +1,46 @@
+"""Rebuilds in the background of the query service."""
+
+import asyncio
+import logging
+from contextlib import suppress
+
+from query_service.rebuild.rebuilder import Rebuilder
+from query_service.rebuild.requests import REQUESTED
+
+_logger = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 10.0
+"""How often it looks for what another process has left undone."""
+
+
+class Rebuilds:
+    """Does what is requested until cancelled; a failure is told, and tried again."""
+
+    def __init__(self, rebuilder: Rebuilder) -> None:
+        self._rebuilder = rebuilder
+        self._woken = asyncio.Event()
+        self._failure: str | None = None
+
+    @property
+    def failure(self) -> str | None:
+        """Why the last rebuild did not come to its end; None if it did."""
+        return self._failure
+
+    def heard(self, payload: str) -> None:
+        """Tell that a read database's notification came."""
+        if payload == REQUESTED:
+            self._woken.set()
+
+    async def run(self) -> None:
+        """Look for requests when told, and now and then."""
+        while True:
+            self._woken.clear()
+            try:
+                await self._rebuilder.rebuild()
+                self._failure = None
+            except Exception as error:
+                _logger.exception("a rebuild failed; it is tried again, and the live generation is as it was")
+                self._failure = f"{type(error).__name__}; the log has the details"
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_SECONDS):
+                    await self._woken.wait()

@@ -1,0 +1,37 @@
+"""A process that loads ranges of a run: `python -m query_service.rebuild.worker RUN`."""
+
+import asyncio
+import os
+import sys
+from uuid import UUID
+
+from query_service.app import AGGREGATES
+from query_service.rebuild.loading import RangeLoader
+from query_service.settings import QuerySettings
+from shared.database import create_engine
+from shared.event_log.registry import EventRegistry
+from shared.process import tune_garbage_collector
+from shared.settings import load
+
+_NICENESS = 10
+"""The processes that serve go first."""
+
+
+async def _run(settings: QuerySettings, run: UUID) -> None:
+    log_engine, read_engine = (
+        create_engine(url, application_name=name, pool_size=1, autocommit=False, statement_timeout=None)
+        for url, name in ((settings.log_url, "daicho-rebuild-log"), (settings.read_url, "daicho-rebuild"))
+    )
+    projections = [projection for aggregate in AGGREGATES for projection in aggregate.projections]
+    registry = EventRegistry.union(aggregate.events for aggregate in AGGREGATES)
+    try:
+        await RangeLoader(registry, projections, log_engine, read_engine).run(run)
+    finally:
+        await read_engine.dispose()
+        await log_engine.dispose()
+
+
+if __name__ == "__main__":
+    os.nice(_NICENESS)
+    tune_garbage_collector()
+    asyncio.run(_run(load(QuerySettings), UUID(sys.argv[1])))
