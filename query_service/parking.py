@@ -1,10 +1,11 @@
 """Parked events: what a projection could not apply waits here, with everything behind it of the same aggregate."""
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Uuid, bindparam, func, select
+from sqlalchemy import ARRAY, Select, Uuid, bindparam, delete, func, select, true, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -40,7 +41,7 @@ async def park(connection: AsyncConnection, checkpoint: Checkpoint, poison: Sequ
 
 
 class ParkedAggregate(NamedTuple):
-    """One aggregate that a projection could not bring along; `error` is that of the first event."""
+    """One aggregate that a projection could not bring along, from its first parked event on; `events` wait."""
 
     projection: str
     aggregate_type: str
@@ -51,8 +52,57 @@ class ParkedAggregate(NamedTuple):
     event_id: UUID
     error: str
     attempts: int
-    parked_at: object
+    parked_at: datetime
     events: int
+
+
+def parked_aggregates(
+    projections: Collection[str], after: int = 0, limit: int | None = None, aggregate_id: UUID | None = None
+) -> Select[Any]:
+    """Make the query for what these projections have parked, by position; its rows are `ParkedAggregate`s."""
+    row = parked_events.c
+    of_aggregate = (row.projection, row.generation, row.aggregate_id)
+    numbered = (
+        select(
+            row.projection, row.aggregate_type, row.aggregate_id, row.position, row.version, row.event_type, row.event_id,
+            func.coalesce(row.error, "").label("error"), row.attempts, row.parked_at,
+            func.count().over(partition_by=of_aggregate).label("events"),
+            func.row_number().over(partition_by=of_aggregate, order_by=row.position).label("number"),
+        )
+        .where(row.generation == "live", row.projection.in_(projections))
+        .where(true() if aggregate_id is None else row.aggregate_id == aggregate_id)
+        .subquery()
+    )  # fmt: skip
+    columns = [column for column in numbered.c if column.name != "number"]
+    first = select(*columns).where(numbered.c.number == 1, numbered.c.position > after)
+    return first.order_by(numbered.c.position, numbered.c.projection).limit(limit)
+
+
+async def waiting(connection: AsyncConnection, projection: str, aggregate_id: UUID) -> list[int]:
+    """Give the positions of an aggregate's parked events."""
+    row = parked_events.c
+    query = select(row.position).where(
+        row.projection == projection, row.generation == "live", row.aggregate_id == aggregate_id
+    )
+    return list((await connection.execute(query.order_by(row.position))).scalars())
+
+
+async def release(connection: AsyncConnection, projection: str, positions: Sequence[int]) -> None:
+    """Take events out, once they are applied or given up."""
+    row = parked_events.c
+    await connection.execute(
+        delete(parked_events).where(row.projection == projection, row.generation == "live", row.position.in_(positions))
+    )
+
+
+async def failed_again(connection: AsyncConnection, projection: str, position: int, error: str) -> None:
+    """Note that an event could still not be applied."""
+    row = parked_events.c
+    await connection.execute(
+        update(parked_events)
+        .where(row.projection == projection, row.generation == "live", row.position == position)
+        .values(error=error, attempts=row.attempts + 1)
+    )
 
 
 def _row(projection: str, generation: Generation, record: RecordedEvent, error: str | None) -> dict[str, object]:
