@@ -1,4 +1,4 @@
-"""The read model of coupons.
+"""The indexes that lists of orders are read from.
 
 Revision ID: 0003
 """
@@ -12,10 +12,10 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Create the table."""
-    run_file("read_model", revision, "coupons")
+    """Create every object, each from its own file."""
+    run_file("read_model", revision, "order_indexes")
 
 
 def downgrade() -> None:
     """Refuse: read models are rebuilt forward, never migrated back."""
-    raise RuntimeError("read models are rebuilt, not migrated back")
+    raise RuntimeError("read models are rebuilt, not migrated back; drop the schema read_model instead")

@@ -1,0 +1,21 @@
+"""The read model of coupons.
+
+Revision ID: 0004
+"""
+
+from migrations.sql import run_file
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Create the table."""
+    run_file("read_model", revision, "coupons")
+
+
+def downgrade() -> None:
+    """Refuse: read models are rebuilt forward, never migrated back."""
+    raise RuntimeError("read models are rebuilt, not migrated back")
