@@ -17,6 +17,7 @@ from query_service.projected_position import ProjectedPosition
 from query_service.projections_api import ProjectionStatuses
 from query_service.projections_api import router as projections_router
 from query_service.projector import Projector
+from query_service.reading import READING
 from query_service.settings import QuerySettings
 from shared.database import create_engine
 from shared.event_log.listener import EventListener
@@ -97,7 +98,7 @@ def _engines(settings: QuerySettings) -> _Engines:
     size = settings.database_pool_size
     return _Engines(
         log=create_engine(settings.log_url, application_name="daicho-query-log", pool_size=size),
-        read=create_engine(settings.read_url, application_name="daicho-query", pool_size=size),
+        read=create_engine(settings.read_url, application_name="daicho-query", pool_size=size, server_settings=READING),
         project=create_engine(settings.read_url, application_name="daicho-project", pool_size=1, autocommit=False),
         listen=create_engine(settings.listen_url, application_name="daicho-listen", pool_size=1),
     )

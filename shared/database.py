@@ -1,6 +1,6 @@
 """Engines, and the one place where driver errors become Daicho's."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -42,6 +42,7 @@ def create_engine(
     pool_size: int,
     autocommit: bool = True,
     statement_timeout: float | None = _STATEMENT_TIMEOUT,
+    server_settings: Mapping[str, str] | None = None,
 ) -> AsyncEngine:
     """Make an engine; it connects at first use. `statement_timeout` is in seconds; None: no limit.
 
@@ -58,7 +59,7 @@ def create_engine(
         connect_args={
             "timeout": _CONNECT_TIMEOUT,
             "command_timeout": statement_timeout,
-            "server_settings": {"application_name": application_name, "jit": "off"},
+            "server_settings": {"application_name": application_name, "jit": "off", **(server_settings or {})},
         },
     )
 

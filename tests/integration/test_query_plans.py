@@ -157,6 +157,12 @@ async def test_other_filters_read_a_small_part_of_the_orders(
             assert plan.rows_read(TABLE) <= 4 * math.sqrt(51 * service.orders), plan
 
 
+async def test_the_service_reads_with_these_settings(service: Service) -> None:
+    engine: AsyncEngine = service.http._transport.app.state.read_engine  # type: ignore[attr-defined]
+    async with engine.connect() as reading:
+        assert {name: await reading.scalar(text(f"SHOW {name}")) for name in READING} == READING
+
+
 async def test_a_plan_for_one_prefix_is_not_kept_for_another(service: Service, connection: AsyncConnection) -> None:
     statement = await service.statement(q="Aiko T")
     others = [SELDOM if parameter == "Aiko T" else parameter for parameter in statement.parameters]
