@@ -23,6 +23,7 @@ from query_service.projected_position import ProjectedPosition
 from query_service.projection_statuses import ProjectionStatuses
 from query_service.projections_api import router as projections_router
 from query_service.projector import RESET, Projector
+from query_service.reading import READING
 from query_service.rebuild import requests
 from query_service.rebuild.processes import LoadProcesses
 from query_service.rebuild.rebuilder import Rebuilder
@@ -136,7 +137,7 @@ def _engines(settings: QuerySettings) -> _Engines:
     size = settings.database_pool_size
     return _Engines(
         log=create_engine(settings.log_url, application_name="daicho-query-log", pool_size=size),
-        read=create_engine(settings.read_url, application_name="daicho-query", pool_size=size),
+        read=create_engine(settings.read_url, application_name="daicho-query", pool_size=size, server_settings=READING),
         project=create_engine(
             settings.read_url,
             application_name="daicho-project",

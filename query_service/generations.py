@@ -37,6 +37,10 @@ FROM pg_class c, aclexplode(c.relacl) acl LEFT JOIN pg_roles r ON r.oid = acl.gr
 WHERE c.oid = to_regclass(:table) AND acl.grantee <> c.relowner
 """)
 _OPTIONS = text("SELECT unnest(reloptions) AS option FROM pg_class WHERE oid = to_regclass(:table)")
+_STATISTICS = text("""
+SELECT quote_ident(attname) AS name, attstattarget AS target FROM pg_attribute
+WHERE attrelid = to_regclass(:table) AND attnum > 0 AND attstattarget > 0
+""")
 _VIEWS = text("""
 SELECT DISTINCT v.relname AS name, v.relkind = 'm' AS is_materialized, pg_get_viewdef(v.oid) AS definition
 FROM pg_depend d JOIN pg_rewrite w ON w.oid = d.objid JOIN pg_class v ON v.oid = w.ev_class
@@ -60,6 +64,8 @@ async def create(connection: AsyncConnection, tables: Sequence[Table]) -> None:
         await _run(connection, f"CREATE TABLE {new} (LIKE {live} INCLUDING ALL EXCLUDING INDEXES)")
         for row in await connection.execute(_OPTIONS, {"table": live}):
             await _run(connection, f"ALTER TABLE {new} SET ({row.option})")
+        for row in await connection.execute(_STATISTICS, {"table": live}):
+            await _run(connection, f"ALTER TABLE {new} ALTER COLUMN {row.name} SET STATISTICS {row.target}")
         await _own(connection, "TABLE", new, live)
 
 

@@ -3,10 +3,10 @@
 from query_service.cursor import InvalidCursor
 from query_service.projected_position import ReadModelBehind
 from query_service.projections_api import UnknownProjection
-from shared.web.problems import Problem, Problems
+from shared.web.problems import NOT_FOUND, Problem, Problems
 
 PROBLEMS: Problems = {
     ReadModelBehind: Problem("read-model-behind", 503, "The read model has not come that far yet"),
-    UnknownProjection: Problem("not-found", 404, "There is no such projection"),
+    UnknownProjection: NOT_FOUND,
     InvalidCursor: Problem("invalid-cursor", 422, "The cursor is not one of ours"),
 }

@@ -12,10 +12,15 @@ from query_service.parameters import ReadParameters
 from shared.orders.values import OrderStatus
 from shared.text import clean_text
 
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]")
-"""As RFC 3339 begins; a number would be taken for seconds since 1970."""
-
 Sort = Literal["-placed_at", "placed_at", "-total_amount", "total_amount"]
+
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+
+
+def _date_first(text: object) -> object:
+    if isinstance(text, str) and not _DATE.match(text):
+        raise ValueError("must start with a date, as in 2026-01-31T12:00:00Z")
+    return text
 
 
 def _utc(at: datetime) -> datetime:
@@ -25,23 +30,23 @@ def _utc(at: datetime) -> datetime:
         raise ValueError("must be between the years 1 and 9999 in UTC") from error
 
 
+def _each_once(statuses: list[OrderStatus]) -> list[OrderStatus]:
+    return sorted(set(statuses))
+
+
 Name = Annotated[str, AfterValidator(partial(clean_text, maximum=200))]
+Timestamp = Annotated[AwareDatetime, BeforeValidator(_date_first), AfterValidator(_utc)]
+"""A time with its zone; a bare number, which could be a year as well as seconds since 1970, is none."""
 
-
-def _no_number(value: object) -> object:
-    if isinstance(value, str) and not _DATE.match(value):
-        raise ValueError("must be a time such as 2026-01-31T12:00:00Z")
-    return value
-
-
-Timestamp = Annotated[AwareDatetime, BeforeValidator(_no_number), AfterValidator(_utc)]
 Amount = Annotated[Decimal, Field(ge=0, max_digits=20, decimal_places=2)]
 
 
 class OrderFilters(ReadParameters):
     """Filters, sort and page of `GET /orders`; bounds are inclusive, but for `placed_to`."""
 
-    status: list[OrderStatus] = Field(default=[], max_length=20, description="One of these")
+    status: Annotated[list[OrderStatus], AfterValidator(_each_once)] = Field(
+        default=[], max_length=20, description="One of these"
+    )
     customer_name: Name | None = Field(default=None, description="Exactly this")
     q: Name | None = Field(default=None, description="Customer names that start with this")
     placed_from: Timestamp | None = None

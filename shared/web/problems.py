@@ -48,11 +48,13 @@ SHARED_PROBLEMS: Problems = {
     Overloaded: Problem("overloaded", 503, "Too many requests at once"),
 }
 
+NOT_FOUND = Problem("not-found", 404, "There is nothing at this path")
+
 _HTTP_PROBLEMS = {
     400: VALIDATION_FAILED,
     401: Problem("unauthorized", 401, "Credentials are missing or not valid"),
     403: Problem("forbidden", 403, "The credentials do not allow this"),
-    404: Problem("not-found", 404, "There is nothing at this path"),
+    404: NOT_FOUND,
     405: Problem("method-not-allowed", 405, "This path does not take this method"),
     413: Problem("body-too-large", 413, "The body is too large"),
     415: Problem("unsupported-media-type", 415, "The body's media type is not taken"),

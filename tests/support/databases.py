@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import text
@@ -82,9 +83,9 @@ async def cloned(server: Server, template: str) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def connected(url: str, pool_size: int = 5, *, autocommit: bool = True) -> AsyncIterator[AsyncEngine]:
-    """Give an engine and dispose of it."""
-    engine = create_engine(url, application_name="daicho-test", pool_size=pool_size, autocommit=autocommit)
+async def connected(url: str, pool_size: int = 5, **options: Any) -> AsyncIterator[AsyncEngine]:
+    """Give an engine, in autocommit unless it is told otherwise, and dispose of it."""
+    engine = create_engine(url, application_name="daicho-test", pool_size=pool_size, **options)
     try:
         yield engine
     finally:

@@ -19,6 +19,7 @@ from command_service.orders.aggregate import ORDERS as COMMAND_ORDERS
 from daicho.errors import NoLedger, OperatorError
 from query_service.orders.aggregate import ORDERS as QUERY_ORDERS
 from query_service.projector import ProjectorStalled
+from query_service.rebuild.requests import NothingToUndo
 from shared.errors import DaichoError, EventSchemaError, UnknownEventType
 from shared.schema import SchemaNotAtHead
 from shared.supervision import TaskDied
@@ -43,6 +44,7 @@ NEVER_ANSWERED = {
     SchemaNotAtHead: "ends the start, or is named by /health/ready",
     TaskDied: "is named by /health/ready",
     ProjectorStalled: "is named by /health/ready",
+    NothingToUndo: "ends `daicho rebuild --undo`",
 }
 SLUGS = {
     "validation-failed": 422, "order-not-found": 404, "order-already-exists": 409, "invalid-transition": 409,

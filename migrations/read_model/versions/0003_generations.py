@@ -13,7 +13,7 @@ depends_on = None
 
 def upgrade() -> None:
     """Create every object, each from its own file."""
-    for name in ("generations", "parked_events", "sales_by_day", "order_statistics"):
+    for name in ("generations", "parked_events", "sales_by_day", "order_statistics", "order_indexes"):
         run_file("read_model", revision, name)
 
 
