@@ -16,9 +16,12 @@ from daicho.errors import OperatorError
 from daicho.events_command import Shown, filters, run_events
 from daicho.ledger import opened
 from daicho.log_commands import run_export, run_import, run_verify
+from daicho.parked_command import run_parked_discard, run_parked_list, run_parked_retry
+from daicho.rebuild_command import Instead, run_rebuild
 from daicho.settings import OperatorSettings
 from daicho.signals import on_end
 from daicho.snapshots_command import run_snapshots_drop, run_snapshots_status
+from daicho.status_command import run_status
 from daicho.up import up as run_up
 from daicho.verify import Anchor
 from shared.errors import DaichoError, DatabaseUnavailable
@@ -109,12 +112,70 @@ def import_(file: Annotated[Path, typer.Argument(help="A file that `daicho expor
     _run(run_import(load(OperatorSettings), file))
 
 
+Projections = Annotated[list[str] | None, typer.Argument(help="Projections; without any, all.")]
+
+
+@app.command(epilog="Example: daicho status --watch")
+def status(
+    *, watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on, every second, until Ctrl-C.")] = False
+) -> None:
+    """Show how far each projection is, what is parked, and how rebuilds go."""
+    _run(run_status(load(OperatorSettings), watch=watch))
+
+
+@app.command(epilog="Example: daicho rebuild order_summaries")
+def rebuild(
+    projections: Projections = None,
+    *,
+    every: Annotated[bool, typer.Option("--all", help="Every projection.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Go back to the tables from before the last rebuild.")] = False,
+    finish: Annotated[bool, typer.Option("--finish", help="Let the tables from before the last rebuild go.")] = False,
+    discard: Annotated[bool, typer.Option("--discard", help="Give up a rebuild that is under way.")] = False,
+    wait: Annotated[bool, typer.Option(help="Wait until it is done.")] = True,
+) -> None:
+    """Build read models anew from the whole log, beside those that serve, and swap them in.
+
+    A running query service goes on meanwhile. Interrupted, it goes on at the next start of either.
+    """
+    if bool(projections) == every:
+        raise typer.BadParameter("name projections, or give --all")
+    if undo + finish + discard > 1:
+        raise typer.BadParameter("give one of --undo, --finish and --discard")
+    instead: Instead | None = "undo" if undo else "finish" if finish else "discard" if discard else None
+    _run(run_rebuild(load(OperatorSettings), projections or [], instead, wait=wait))
+
+
+parked = typer.Typer(help="Events that a projection could not apply, and those behind them.", no_args_is_help=True)
+app.add_typer(parked, name="parked")
+Aggregate = Annotated[UUID | None, typer.Option(help="Only of this order (or other aggregate).")]
+
+
+@parked.command("list", epilog="Example: daicho parked list order_summaries")
+def parked_list(projections: Projections = None) -> None:
+    """Show the aggregates with parked events: from where, how many, and what is wrong."""
+    _run(run_parked_list(load(OperatorSettings), projections or []))
+
+
+@parked.command("retry", epilog="Example: daicho parked retry")
+def parked_retry(projections: Projections = None, *, aggregate: Aggregate = None) -> None:
+    """Apply parked events again, in order, by this release's code."""
+    _run(run_parked_retry(load(OperatorSettings), projections or [], aggregate))
+
+
+@parked.command("discard", epilog="Example: daicho parked discard order_summaries --aggregate 0199b7a4-…")
+def parked_discard(
+    projections: Projections = None, *, aggregate: Annotated[UUID, typer.Option(help="Of this order.")]
+) -> None:
+    """Give an aggregate's parked events up: later ones are applied without them. The log keeps them."""
+    _run(run_parked_discard(load(OperatorSettings), projections or [], aggregate))
+
+
 snapshots = typer.Typer(help="Snapshots of aggregates: a cache beside the log.", no_args_is_help=True)
 app.add_typer(snapshots, name="snapshots")
 
 
-@snapshots.command(epilog="Example: daicho snapshots status")
-def status() -> None:
+@snapshots.command("status", epilog="Example: daicho snapshots status")
+def snapshots_status() -> None:
     """Show how many snapshots there are, by aggregate type and state schema version."""
     _run(run_snapshots_status(load(OperatorSettings)))
 

@@ -17,11 +17,13 @@ DaichoError
   x LogNotEmpty
   x MigrationFailed
   x NoLedger
+  x NoSuchProjection
   x PortInUse
   x ReadModelNotEmpty
   x ServiceFailed
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -137,6 +139,13 @@ class ReadModelNotEmpty(OperatorError):
 
     def __init__(self) -> None:
         super().__init__("the read model holds another log's events: name an empty DAICHO_READ_DATABASE_URL")
+
+
+class NoSuchProjection(OperatorError):
+    """There is no projection of this name."""
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        super().__init__(f"there is no projection {name!r}: there are {', '.join(known)}")
 
 
 class MigrationFailed(OperatorError):

@@ -22,11 +22,15 @@ NOTE = "daicho.answer"
 
 
 class Note(NamedTuple):
-    """What an answer is about, and of which state of which projections it is."""
+    """What an answer is about, and of which state of which projections it is.
+
+    While events of these projections are parked, whether it is right depends on who asks: `can_be_kept` is False.
+    """
 
     subject: Subject
     projections: tuple[str, ...]
     position: Position
+    can_be_kept: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from typing import NamedTuple
 
 from fastapi import FastAPI
@@ -19,6 +20,7 @@ from query_service.event_pages import EventPages
 from query_service.events_api import router as events_router
 from query_service.freshness import Freshness
 from query_service.orders.aggregate import ORDERS
+from query_service.parking import require_nothing_parked
 from query_service.projected_position import ProjectedPosition
 from query_service.projection_statuses import ProjectionStatuses
 from query_service.projections_api import router as projections_router
@@ -28,6 +30,7 @@ from query_service.rebuild import requests
 from query_service.rebuild.processes import LoadProcesses
 from query_service.rebuild.rebuilder import Rebuilder
 from query_service.rebuild.service import Rebuilds
+from query_service.retrying import Retrying
 from query_service.settings import QuerySettings
 from query_service.tables import CHANNEL
 from shared.database import create_engine
@@ -120,6 +123,7 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
             "background tasks": supervisor.check,
             "projector": projector.check,
         },
+        warnings={"parked": partial(require_nothing_parked, engines.read), "rebuild": rebuilds.check},
         middleware=[Middleware(ConditionalAnswers, cache=cache, projected=projected)],
     )
     app.state.read_engine = engines.read
@@ -128,6 +132,7 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
     app.state.event_registry = registry
     app.state.event_pages = EventPages(engines.log, [aggregate.aggregate_type for aggregate in aggregates])
     app.state.event_catalogue = asyncapi_document({one.aggregate_type: one.events for one in aggregates})
+    app.state.retrying = Retrying(log, registry, projections, engines.rebuild)
     app.state.projections = {projection.name: projection for projection in projections}
     app.state.projection_statuses = ProjectionStatuses(log, engines.read, projections, projector)
     return app

@@ -92,7 +92,7 @@ class _Keeping:
         kept = [(name, headers[name]) for name in _KEPT_HEADERS if name in headers]
         answer = Answer(note.subject, note.projections, note.position, etag, self._body, kept)
         # A position in the query is of this request alone.
-        if b"min_position" not in self._key:
+        if note.can_be_kept and b"min_position" not in self._key:
             self._cache.put(self._key, answer, self._epoch)
         await _send(self._send, answer, note.position, self._headers)
 

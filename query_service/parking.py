@@ -7,12 +7,14 @@ from uuid import UUID
 
 from sqlalchemy import ARRAY, Select, Uuid, bindparam, delete, func, select, true, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from query_service.checkpoints import Checkpoint
 from query_service.generations import Generation, on_generation
 from query_service.isolation import Poison
 from query_service.tables import parked_events
+from shared.database import fetch_all
+from shared.errors import DaichoError
 from shared.event_log.events import RecordedEvent
 
 Parked = frozenset[tuple[str, str, UUID]]
@@ -38,6 +40,18 @@ async def park(connection: AsyncConnection, checkpoint: Checkpoint, poison: Sequ
     if rows:
         # The engine's own table, whichever generation the connection is on.
         await connection.execute(insert(parked_events), rows, execution_options=on_generation("live"))
+
+
+class EventsParked(DaichoError):
+    """Some events could not be applied."""
+
+
+async def require_nothing_parked(engine: AsyncEngine) -> None:
+    """Raise `EventsParked` if anything is."""
+    query = select(func.count()).select_from(parked_events).where(parked_events.c.generation == "live")
+    (row,) = await fetch_all(engine, query)
+    if row[0]:
+        raise EventsParked(f"{row[0]} events are parked: `daicho parked list` tells why")
 
 
 class ParkedAggregate(NamedTuple):

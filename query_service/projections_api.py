@@ -1,14 +1,20 @@
 """`GET /projections`, and what can be asked of one."""
 
 from collections.abc import Mapping
-from typing import cast
+from datetime import datetime
+from typing import Annotated, cast
+from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, ConfigDict
 
+from query_service.parameters import MAX_POSITION
+from query_service.parking import parked_aggregates
 from query_service.projection import Projection
 from query_service.projection_statuses import ProjectionStatus, ProjectionStatuses
 from query_service.rebuild import requests
-from shared.database import translate_errors
+from query_service.retrying import Retrying
+from shared.database import fetch_all, translate_errors
 from shared.errors import DaichoError
 
 router = APIRouter(tags=["operations"])
@@ -19,6 +25,31 @@ class UnknownProjection(DaichoError):
 
     def __init__(self, name: str, known: Mapping[str, object]) -> None:
         super().__init__(f"There is no projection {name!r}: there are {', '.join(known)}.")
+
+
+class Parked(BaseModel):
+    """An aggregate whose events wait since the one at `position` could not be applied; `events` is how many wait."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    projection: str
+    aggregate_type: str
+    aggregate_id: UUID
+    position: int
+    version: int
+    event_type: str
+    event_id: UUID
+    error: str
+    attempts: int
+    parked_at: datetime
+    events: int
+
+
+class RetryResult(BaseModel):
+    """How many events were applied, and how many are parked still."""
+
+    applied: int
+    parked: int
 
 
 @router.get("/projections", operation_id="listProjections", summary="How far each projection is")
@@ -39,6 +70,30 @@ async def rebuild_projection(name: str, request: Request) -> ProjectionStatus:
             await requests.request(connection, [projection])
     statuses = await list_projections(request)
     return next(status for status in statuses if status.name == name)
+
+
+@router.get("/projections/{name}/parked", operation_id="listParked", summary="What a projection could not apply")
+async def list_parked(
+    name: str,
+    request: Request,
+    after: Annotated[int, Query(ge=0, le=MAX_POSITION, description="Past this position")] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> list[Parked]:
+    """Give each aggregate with parked events: where they begin, what is wrong there, and how many wait.
+
+    Every other aggregate goes on meanwhile.
+    """
+    projection = _projection(name, request)
+    rows = await fetch_all(request.app.state.read_engine, parked_aggregates([projection.name], after, limit))
+    return [Parked.model_validate(row) for row in rows]
+
+
+@router.post("/projections/{name}/parked/retry", operation_id="retryParked", summary="Apply parked events again")
+async def retry_parked(name: str, request: Request, aggregate_id: UUID | None = None) -> RetryResult:
+    """Apply, in order and by today's code, what is parked, of one aggregate or all; tell what still could not be."""
+    retrying = cast("Retrying", request.app.state.retrying)
+    result = await retrying.retry([_projection(name, request).name], aggregate_id)
+    return RetryResult(applied=result.applied, parked=result.parked)
 
 
 def _projection(name: str, request: Request) -> Projection:

@@ -4,7 +4,7 @@ from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Select, func, literal, select, true
+from sqlalchemy import Select, exists, func, literal, select, true
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from query_service.answer_cache import NOTE, Note, Subject
@@ -45,7 +45,7 @@ class ReadModel:
         rows = await fetch_all(self.engine, self._with_position(query, projections, about))
         position = Position(rows[0].reached)
         self.require(position)
-        self.scope[NOTE] = Note(about, tuple(projections), position)
+        self.scope[NOTE] = Note(about, tuple(projections), position, can_be_kept=not rows[0].parked)
         return position, [row for row in rows if row.found]
 
     def require(self, position: Position) -> None:
@@ -63,14 +63,14 @@ class ReadModel:
             if isinstance(about, StreamId)
             else parked_events.c.position == self.wanted
         )
-        before_parked = select(func.min(parked_events.c.position) - 1).where(
-            parked, parked_events.c.projection.in_(projections), parked_events.c.generation == "live"
-        )
+        of_these = (parked_events.c.projection.in_(projections), parked_events.c.generation == "live")
+        before_parked = select(func.min(parked_events.c.position) - 1).where(parked, *of_these)
         reached = select(func.min(checkpoints.c.position)).where(
             checkpoints.c.projection.in_(projections), checkpoints.c.generation == "live"
         )
         position = select(
-            func.coalesce(func.least(reached.scalar_subquery(), before_parked.scalar_subquery()), 0).label("reached")
+            func.coalesce(func.least(reached.scalar_subquery(), before_parked.scalar_subquery()), 0).label("reached"),
+            exists(select(parked_events.c.position).where(*of_these)).label("parked"),
         ).subquery()
         found = query.add_columns(literal(True).label("found")).subquery()
-        return select(position.c.reached, found).select_from(position.outerjoin(found, true()))
+        return select(position.c.reached, position.c.parked, found).select_from(position.outerjoin(found, true()))

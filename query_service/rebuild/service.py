@@ -6,11 +6,16 @@ from contextlib import suppress
 
 from query_service.rebuild.rebuilder import Rebuilder
 from query_service.rebuild.requests import REQUESTED
+from shared.errors import DaichoError
 
 _logger = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 10.0
 """How often it looks for what another process has left undone."""
+
+
+class RebuildFailed(DaichoError):
+    """A rebuild failed; it is tried again, and the live generation is as it was."""
 
 
 class Rebuilds:
@@ -21,10 +26,10 @@ class Rebuilds:
         self._woken = asyncio.Event()
         self._failure: str | None = None
 
-    @property
-    def failure(self) -> str | None:
-        """Why the last rebuild did not come to its end; None if it did."""
-        return self._failure
+    async def check(self) -> None:
+        """Raise `RebuildFailed` if the last rebuild did not come to its end."""
+        if self._failure is not None:
+            raise RebuildFailed(self._failure)
 
     def heard(self, payload: str) -> None:
         """Tell that a read database's notification came."""

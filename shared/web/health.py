@@ -15,8 +15,11 @@ Check = Callable[[], Awaitable[None]]
 _CHECK_TIMEOUT = 5.0
 
 
-def health_router(checks: Mapping[str, Check]) -> APIRouter:
-    """Make `/health/live` (the process answers) and `/health/ready` (every named check passes, else 503)."""
+def health_router(checks: Mapping[str, Check], warnings: Mapping[str, Check]) -> APIRouter:
+    """Make `/health/live` (the process answers) and `/health/ready` (every named check passes, else 503).
+
+    What a warning raises is told, and does not make the service unready.
+    """
     router = APIRouter(prefix="/health", tags=["health"])
 
     @router.get("/live", summary="The process answers")
@@ -29,7 +32,8 @@ def health_router(checks: Mapping[str, Check]) -> APIRouter:
         failed = [name for name, result in results.items() if result != "ok"]
         if failed:
             return problem_response(request, UNAVAILABLE, f"Not ready: {', '.join(failed)}.", {"checks": results})
-        return JSONResponse({"status": "ready", "checks": results})
+        told = {name: result for name, check in warnings.items() if (result := await _run(check)) != "ok"}
+        return JSONResponse({"status": "ready", "checks": results, "warnings": told})
 
     return router
 

@@ -18,6 +18,7 @@ def create_service(
     routers: Iterable[APIRouter],
     problems: Iterable[Problems],
     checks: Mapping[str, Check],
+    warnings: Mapping[str, Check] | None = None,
     middleware: Sequence[Middleware] = (),
 ) -> FastAPI:
     """Make an app with these routes, `/health`, correlation ids, and a problem for every error."""
@@ -30,6 +31,6 @@ def create_service(
         middleware=[Middleware(CorrelationMiddleware), *middleware],
     )
     install_problems(app, problems)
-    for router in (*routers, health_router(checks)):
+    for router in (*routers, health_router(checks, warnings or {})):
         app.include_router(router)
     return app

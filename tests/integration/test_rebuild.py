@@ -20,6 +20,7 @@ from tests.support.apps import query_service
 from tests.support.databases import connected
 from tests.support.http import get
 from tests.support.orders import START, append_orders, commit, placed
+from tests.support.processes import daicho
 from tests.support.projecting import Projecting
 from tests.support.rebuilding import Rebuilding, rebuilding
 from tests.support.replay import assert_read_models_equal_a_replay
@@ -284,3 +285,27 @@ async def test_indexes_rights_and_views_come_along(database: str, engine: AsyncE
             await one.request()
             await one.rebuilder().rebuild()
     assert [await rows(engine, query) for query in about] == before
+
+
+async def test_the_command_rebuilds_undoes_and_finishes_without_a_service(database: str, engine: AsyncEngine) -> None:
+    await projected(database, engine)
+    async with engine.connect() as connection:
+        await connection.execute(text("DELETE FROM read_model.order_items"))
+    code, output = await daicho(database, "rebuild", "--all", DAICHO_REBUILD_PROCESSES="1")
+    assert code == 0, output
+    lines = output.splitlines()
+    assert lines[0] == "order_summaries: rebuilt, at position 230; nothing was different"
+    assert "rows of order_items were different, such as" in lines[2]
+    await assert_read_models_equal_a_replay(engine)
+    code, output = await daicho(database, "rebuild", "order_items", "--undo", DAICHO_REBUILD_PROCESSES="1")
+    assert code == 0, output
+    assert await rows(engine, "SELECT 1 FROM read_model.order_items") == []
+    assert (await daicho(database, "rebuild", "order_items", "--undo"))[0] == 0
+    await assert_read_models_equal_a_replay(engine)
+    assert (await daicho(database, "rebuild", "--all", "--finish"))[0] == 0
+    assert await left_over(engine) == []
+    code, output = await daicho(database, "rebuild", "order_items", "--undo")
+    assert (code, "no previous generation of order_items is kept" in output) == (1, True)
+    for arguments in ((), ("order_items", "--all"), ("order_items", "--undo", "--finish")):
+        assert (await daicho(database, "rebuild", *arguments))[0] == 2
+    assert "there is no projection 'x'" in (await daicho(database, "rebuild", "x"))[1]

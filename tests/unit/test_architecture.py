@@ -18,8 +18,10 @@ from command_service.errors import InvalidSnapshot
 from command_service.orders.aggregate import ORDERS as COMMAND_ORDERS
 from daicho.errors import NoLedger, OperatorError
 from query_service.orders.aggregate import ORDERS as QUERY_ORDERS
+from query_service.parking import EventsParked
 from query_service.projector import ProjectorStalled
 from query_service.rebuild.requests import NothingToUndo
+from query_service.rebuild.service import RebuildFailed
 from shared.errors import DaichoError, EventSchemaError, UnknownEventType
 from shared.schema import SchemaNotAtHead
 from shared.supervision import TaskDied
@@ -44,6 +46,8 @@ NEVER_ANSWERED = {
     SchemaNotAtHead: "ends the start, or is named by /health/ready",
     TaskDied: "is named by /health/ready",
     ProjectorStalled: "is named by /health/ready",
+    EventsParked: "is a warning of /health/ready",
+    RebuildFailed: "is a warning of /health/ready",
     NothingToUndo: "ends `daicho rebuild --undo`",
 }
 SLUGS = {

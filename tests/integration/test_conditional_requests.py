@@ -1,0 +1,132 @@
+"""Answers from memory are right, not just fresh-ish; ETags and 304 (I9, I10)."""
+
+import asyncio
+import random
+from uuid import UUID, uuid4
+
+import httpx
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from command_service.postgres_store import PostgresEventStore
+from shared.orders.events import OrderConfirmed
+from tests.support.apps import query_service
+from tests.support.http import get
+from tests.support.orders import append_orders, commit, placed
+
+
+async def an_order(store: PostgresEventStore) -> UUID:
+    order_id = uuid4()
+    await store.append([commit(order_id, 0, placed())])
+    return order_id
+
+
+async def test_a_second_answer_does_no_io(
+    engine: AsyncEngine, store: PostgresEventStore, http: httpx.AsyncClient
+) -> None:
+    order_id = await an_order(store)
+    paths = [f"/orders/{order_id}", "/orders?limit=5", "/statistics"]
+    first = [await http.get(path, headers={"Event-Position": "1", "Prefer": "wait=30"}) for path in paths]
+    async with engine.connect() as connection:
+        await connection.execute(text("ALTER SCHEMA read_model RENAME TO away"))
+        try:
+            again = [await http.get(path, headers={"Event-Position": "1"}) for path in paths]
+        finally:
+            await connection.execute(text("ALTER SCHEMA away RENAME TO read_model"))
+    for one, other in zip(first, again, strict=True):
+        assert (one.status_code, one.content) == (other.status_code, other.content) == (200, one.content)
+        for name in ("etag", "event-position", "content-type", "content-length"):
+            assert one.headers[name] == other.headers[name]
+        assert one.headers["X-Correlation-ID"] != other.headers["X-Correlation-ID"]
+
+
+async def test_who_has_it_already_is_told_so(store: PostgresEventStore, http: httpx.AsyncClient) -> None:
+    order_id = await an_order(store)
+    for path in (f"/orders/{order_id}", "/orders", "/statistics"):
+        full = await get(http, path, 1)
+        tag = full.headers["ETag"]
+        for given in (tag, f"W/{tag}", f'"other", {tag}', "*"):
+            answer = await http.get(path, headers={"If-None-Match": given})
+            assert (answer.status_code, answer.content) == (304, b"")
+            assert (answer.headers["ETag"], answer.headers["Event-Position"]) == (tag, "1")
+        for given in ('"other"', tag.strip('"')):
+            assert (await http.get(path, headers={"If-None-Match": given})).status_code == 200
+    assert (await get(http, f"/orders/{order_id}", 1)).headers["ETag"] == '"1"'
+
+
+async def test_an_event_makes_what_it_affects_invalid_and_nothing_else(
+    engine: AsyncEngine, store: PostgresEventStore, http: httpx.AsyncClient
+) -> None:
+    one, other = await an_order(store), await an_order(store)
+    for path in (f"/orders/{one}", f"/orders/{other}", "/statistics"):
+        await get(http, path, 2)
+    await store.append([commit(one, 1, OrderConfirmed())])
+    assert (await get(http, "/statistics", 3)).json()["by_status"][1]["count"] == 1
+    async with engine.connect() as connection:
+        await connection.execute(text("UPDATE read_model.order_summaries SET customer_name = 'from the table'"))
+    assert (await get(http, f"/orders/{one}", 3)).json()["customer_name"] == "from the table"
+    kept = await get(http, f"/orders/{other}", 3)
+    assert kept.json()["customer_name"] != "from the table"
+    assert kept.headers["Event-Position"] == "3"
+
+
+async def test_an_answer_is_never_stale_however_it_is_asked_for(database: str, store: PostgresEventStore) -> None:
+    """I9: many readers with and without conditions, while commands go on; each holds position and content together."""
+    async with query_service(database, answer_cache_bytes=20_000) as http:
+        orders = [await an_order(store) for _ in range(5)]
+        versions = dict.fromkeys(orders, 1)
+        positions: dict[UUID, list[int]] = {order_id: [number] for number, order_id in enumerate(orders, 1)}
+        done = asyncio.Event()
+
+        async def write() -> None:
+            for number in range(150):
+                order_id = orders[number % 5]
+                (outcome,) = await store.append([commit(order_id, versions[order_id], OrderConfirmed())])
+                positions[order_id].append(outcome.last_position)  # type: ignore[union-attr]
+                versions[order_id] += 1
+            done.set()
+
+        async def read(seed: int) -> None:
+            randomness, tags = random.Random(seed), dict[UUID, str]()
+            while not done.is_set():
+                order_id = randomness.choice(orders)
+                known, version = positions[order_id][-1], versions[order_id]
+                headers = {"Event-Position": str(known), "Prefer": "wait=30"}
+                if randomness.random() < 0.5:
+                    headers["If-None-Match"] = tags.get(order_id, '"0"')
+                answer = await http.get(f"/orders/{order_id}", headers=headers)
+                shown = int(answer.headers["ETag"].strip('"'))
+                at = int(answer.headers["Event-Position"])
+                assert shown >= version
+                assert at >= known
+                expected = sum(position <= at for position in positions[order_id])
+                assert shown >= expected, f"at position {at} the order is at version {expected}, not {shown}"
+                if answer.status_code == 304:
+                    assert tags[order_id] == answer.headers["ETag"]
+                else:
+                    assert answer.json()["version"] == shown
+                tags[order_id] = answer.headers["ETag"]
+
+        await asyncio.gather(write(), *(read(seed) for seed in range(6)))
+
+
+async def test_errors_and_requests_for_a_later_position_are_not_answered_from_memory(
+    store: PostgresEventStore, http: httpx.AsyncClient
+) -> None:
+    order_id = uuid4()
+    assert (await http.get(f"/orders/{order_id}")).status_code == 404
+    await store.append([commit(order_id, 0, placed())])
+    assert (await get(http, f"/orders/{order_id}", 1)).status_code == 200
+    late = await http.get(f"/orders/{order_id}", headers={"Event-Position": "2", "Prefer": "wait=0"})
+    assert late.status_code == 503
+    for bad in ("-1", "x", "9" * 40):
+        assert (await http.get(f"/orders/{order_id}", headers={"Event-Position": bad})).status_code == 422
+    assert (await http.get(f"/orders/{order_id}?min_position=1")).headers["Event-Position"] == "1"
+
+
+async def test_what_is_kept_is_bounded_in_bytes(database: str, store: PostgresEventStore) -> None:
+    await append_orders(store, 60)
+    async with query_service(database, answer_cache_bytes=30_000) as http:
+        orders = (await get(http, "/orders", await store.head(), limit=200)).json()["items"]
+        for order in orders * 2:
+            assert (await http.get(f"/orders/{order['order_id']}")).json()["version"] == order["version"]
