@@ -12,10 +12,11 @@ from shared.web.problems import Problems
 
 @dataclass(frozen=True, slots=True)
 class Aggregate:
-    """One aggregate type on the read side: its events, its projections, its routes and their problems."""
+    """One aggregate type on the read side: its events, its projections, its routes and their problems, its materialized views."""
 
     aggregate_type: str
     events: EventRegistry
     projections: Sequence[Projection]
     router: APIRouter
     problems: Problems
+    views: Sequence[str] = ()

@@ -33,6 +33,7 @@ from query_service.rebuild.service import Rebuilds
 from query_service.retrying import Retrying
 from query_service.settings import QuerySettings
 from query_service.tables import CHANNEL
+from query_service.views import ViewRefresher
 from shared.database import create_engine
 from shared.event_log.listener import EventListener, Listener
 from shared.event_log.reader import PostgresEventLog
@@ -63,6 +64,7 @@ class _Engines(NamedTuple):
     listen: AsyncEngine
     listen_read: AsyncEngine
     rebuild: AsyncEngine
+    refresh: AsyncEngine
 
 
 def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREGATES) -> FastAPI:
@@ -87,6 +89,9 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
         timedelta(seconds=settings.keep_previous),
     )
     rebuilds = Rebuilds(rebuilder)
+    refreshed = ProjectedPosition(settings.max_waiting_reads)
+    views = [view for aggregate in aggregates for view in aggregate.views]
+    refresher = ViewRefresher(engines.refresh, views, projected, refreshed, settings.refresh_seconds)
 
     def heard(payload: str) -> None:
         projector.heard(payload)
@@ -110,6 +115,7 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
             supervisor.start("listener", listener.run)
             supervisor.start("listener to other replicas", projected_listener.run)
             supervisor.start("rebuilds", rebuilds.run)
+            supervisor.start("views", refresher.run)
             yield
 
     app = create_service(
@@ -128,6 +134,7 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
     )
     app.state.read_engine = engines.read
     app.state.projected = projected
+    app.state.refreshed = refreshed
     app.state.event_log = log
     app.state.event_registry = registry
     app.state.event_pages = EventPages(engines.log, [aggregate.aggregate_type for aggregate in aggregates])
@@ -157,6 +164,13 @@ def _engines(settings: QuerySettings) -> _Engines:
             settings.read_url,
             application_name="daicho-rebuild",
             pool_size=2,
+            autocommit=False,
+            statement_timeout=None,
+        ),
+        refresh=create_engine(
+            settings.read_url,
+            application_name="daicho-refresh",
+            pool_size=1,
             autocommit=False,
             statement_timeout=None,
         ),

@@ -48,6 +48,10 @@ class ReadModel:
         self.scope[NOTE] = Note(about, tuple(projections), position, can_be_kept=not rows[0].parked)
         return position, [row for row in rows if row.found]
 
+    def depends_on_the_clock(self) -> None:
+        """Have the answer that was read not kept: tomorrow, the same request has another."""
+        self.scope[NOTE] = self.scope[NOTE]._replace(can_be_kept=False)
+
     def require(self, position: Position) -> None:
         """Raise `ReadModelBehind` if an answer of this position is older than wanted.
 

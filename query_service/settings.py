@@ -28,6 +28,9 @@ class QuerySettings(ServiceSettings):
         default=64 * 1024 * 1024, ge=0, description="Memory for answers, each kept until an event affects it; 0: none"
     )
 
+    refresh_seconds: float = Field(
+        default=5.0, gt=0, le=3600, description="Seconds between refreshes of what analytics are read from"
+    )
     rebuild_processes: int = Field(
         default=0, ge=0, le=64, description="Processes that load a projection being rebuilt; 0: one per core"
     )

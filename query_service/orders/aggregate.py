@@ -6,4 +6,6 @@ from query_service.orders.projections import ORDER_DETAILS, ORDER_ITEMS, ORDER_S
 from shared.orders.events import AGGREGATE_TYPE, EVENTS
 from shared.orders.problems import PROBLEMS
 
-ORDERS = Aggregate(AGGREGATE_TYPE, EVENTS, (ORDER_SUMMARIES, ORDER_DETAILS, ORDER_ITEMS), router, PROBLEMS)
+ORDERS = Aggregate(
+    AGGREGATE_TYPE, EVENTS, (ORDER_SUMMARIES, ORDER_DETAILS, ORDER_ITEMS), router, PROBLEMS, ("order_statistics",)
+)

@@ -1,6 +1,6 @@
 """The answers about orders."""
 
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
@@ -59,6 +59,31 @@ class StatusStatistics(BaseModel):
     count: int
     total_revenue: Money
     average_order_value: Money
+
+
+class Day(BaseModel):
+    """A day in UTC: the orders placed on it, and those shipped on it."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    day: date
+    placed_count: int
+    placed_revenue: Money
+    shipped_count: int
+    shipped_revenue: Money
+
+
+class DailyStatistics(BaseModel):
+    """Every day from the first to the last that was asked for."""
+
+    days: list[Day]
+
+
+class StatusAnalytics(BaseModel):
+    """The orders by status, as they were at `refreshed_at`."""
+
+    refreshed_at: datetime
+    by_status: list[StatusStatistics]
 
 
 class Statistics(BaseModel):

@@ -1,5 +1,6 @@
 """The order queries over HTTP."""
 
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated
 from uuid import UUID
@@ -7,10 +8,19 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from query_service.events_api import Events, HistoryParameters, shown
-from query_service.orders.answers import Details, Page, Statistics, StatusStatistics, Summary
+from query_service.orders.answers import (
+    DailyStatistics,
+    Day,
+    Details,
+    Page,
+    Statistics,
+    StatusAnalytics,
+    StatusStatistics,
+    Summary,
+)
 from query_service.orders.history import OrderHistory
-from query_service.orders.parameters import OrderFilters, OrderParameters
-from query_service.orders.queries import OrderQueries
+from query_service.orders.parameters import DailyParameters, OrderFilters, OrderParameters
+from query_service.orders.queries import OrderQueries, analytics
 from query_service.parameters import ReadParameters
 from query_service.read_your_writes import read_model
 from query_service.reading import ReadModel
@@ -92,6 +102,41 @@ async def get_statistics(_: Read, orders: Orders, response: Response) -> Statist
     return Statistics(
         total_count=sum(one.count for one in by_status), total_revenue=shipped.total_revenue, by_status=by_status
     )
+
+
+@router.get("/statistics/daily", operation_id="getDailyStatistics", summary="Sales by day")
+async def get_daily_statistics(
+    parameters: Annotated[DailyParameters, Query()], read: ReadYourWrites, response: Response
+) -> DailyStatistics:
+    """Give counts and revenue of the orders placed, and of those shipped, on each day in UTC, for charts."""
+    first, last = parameters.days(datetime.now(UTC).date())
+    position, rows = await OrderQueries(read).by_day(first, last)
+    if parameters.from_ is None or parameters.to is None:
+        read.depends_on_the_clock()
+    _reflects(response, position)
+    found = {row.day: Day.model_validate(row) for row in rows}
+    days = (first + timedelta(days=number) for number in range((last - first).days + 1))
+    return DailyStatistics(days=[found.get(day) or _empty(day) for day in days])
+
+
+@router.get("/analytics/statuses", operation_id="getStatusAnalytics", summary="Orders by status, some seconds old")
+async def get_status_analytics(_: Read, read: ReadYourWrites, request: Request, response: Response) -> StatusAnalytics:
+    """Give the totals of each status from a materialized view, which is refreshed every few seconds."""
+    await request.app.state.refreshed.wait_for(["order_statistics"], read.wanted, read.seconds)
+    rows = await analytics(read.engine)
+    position = Position(rows[0].position)
+    read.require(position)
+    _reflects(response, position)
+    order = {status: number for number, status in enumerate(OrderStatus)}
+    by_status = [StatusStatistics.model_validate(row, from_attributes=True) for row in rows]
+    return StatusAnalytics(
+        refreshed_at=rows[0].refreshed_at, by_status=sorted(by_status, key=lambda one: order[one.status])
+    )
+
+
+def _empty(day: date) -> Day:
+    nothing = Decimal("0.00")
+    return Day(day=day, placed_count=0, placed_revenue=nothing, shipped_count=0, shipped_revenue=nothing)
 
 
 def _status_statistics(status: OrderStatus, count: int, total: Decimal) -> StatusStatistics:

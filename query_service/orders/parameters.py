@@ -1,7 +1,7 @@
 """What can be asked of the order read models."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Annotated, Literal, Self
@@ -11,6 +11,9 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, mode
 from query_service.parameters import ReadParameters
 from shared.orders.values import OrderStatus
 from shared.text import clean_text
+
+MOST_DAYS = 3660
+_USUAL_DAYS = 30
 
 Sort = Literal["-placed_at", "placed_at", "-total_amount", "total_amount"]
 
@@ -56,6 +59,28 @@ class OrderFilters(ReadParameters):
     sort: Sort = "-placed_at"
     limit: int = Field(default=50, ge=1, le=200)
     cursor: str | None = Field(default=None, max_length=500, description="`next_cursor` of the page before")
+
+
+class DailyParameters(ReadParameters):
+    """The days of `GET /statistics/daily`, in UTC, both included; the last thirty, unless told otherwise."""
+
+    from_: date | None = Field(default=None, alias="from")
+    to: date | None = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.from_ is not None and self.to is not None and not 0 <= (self.to - self.from_).days < MOST_DAYS:
+            raise ValueError(f"to must not be before from, nor {MOST_DAYS} days or more behind it")
+        return self
+
+    def days(self, today: date) -> tuple[date, date]:
+        """Give the first and the last day."""
+        try:
+            last = self.to or (today if self.from_ is None else max(today, self.from_))
+            first = self.from_ or last - timedelta(days=_USUAL_DAYS - 1)
+        except OverflowError:
+            first, last = date.min, self.to or today
+        return max(first, last - timedelta(days=min(MOST_DAYS, last.toordinal()) - 1)), last
 
 
 class OrderParameters(ReadParameters):

@@ -1,18 +1,27 @@
 """The queries of the order read models; each is one statement."""
 
 from collections.abc import Sequence
+from datetime import date
 from functools import partial
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, Text, cast, func, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from query_service.orders.listing import descends, next_cursor, page_query, sort_key
 from query_service.orders.parameters import OrderFilters
-from query_service.orders.tables import order_details, order_items, order_summaries, order_totals
+from query_service.orders.tables import (
+    order_details,
+    order_items,
+    order_statistics,
+    order_summaries,
+    order_totals,
+    sales_by_day,
+)
 from query_service.reading import ReadModel
-from shared.database import AnyRow
+from shared.database import AnyRow, fetch_all
 from shared.event_log.events import Position, StreamId
 from shared.orders.errors import OrderNotFound
 from shared.orders.events import AGGREGATE_TYPE
@@ -61,6 +70,20 @@ class OrderQueries:
         total = order_totals.c
         query = select(total.status, total.count.label("order_count"), total.total_amount)
         return await self._read_model.fetch(query, ["order_summaries"], AGGREGATE_TYPE)
+
+    async def by_day(self, first: date, last: date) -> tuple[Position, Sequence[AnyRow]]:
+        """Give the sales of each day on which there were any, in order."""
+        query = select(sales_by_day).where(sales_by_day.c.day.between(first, last))
+        position, rows = await self._read_model.fetch(query, ["order_summaries"], AGGREGATE_TYPE)
+        return position, sorted(rows, key=lambda row: row.day)
+
+
+async def analytics(engine: AsyncEngine) -> Sequence[AnyRow]:
+    """Give the rows of the materialized view.
+
+    Raises `DatabaseUnavailable` and `Overloaded`.
+    """
+    return await fetch_all(engine, select(order_statistics))
 
 
 def _items() -> "ColumnElement[Any]":

@@ -1,9 +1,9 @@
 """The read models of orders; `migrations/read_model` owns their definition."""
 
-from sqlalchemy import BigInteger, Column, Date, DateTime, Integer, Numeric, Table, Text, Uuid
+from sqlalchemy import BigInteger, Column, Date, DateTime, Integer, MetaData, Numeric, Table, Text, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 
-from query_service.tables import metadata
+from query_service.tables import SCHEMA, metadata
 
 order_summaries = Table(
     "order_summaries",
@@ -36,6 +36,18 @@ sales_by_day = Table(
     Column("placed_revenue", Numeric(24, 2), nullable=False),
     Column("shipped_count", BigInteger, nullable=False),
     Column("shipped_revenue", Numeric(24, 2), nullable=False),
+)
+
+# A materialized view, so of no metadata that is held against the migrated tables.
+order_statistics = Table(
+    "order_statistics",
+    MetaData(schema=SCHEMA),
+    Column("status", Text),
+    Column("count", BigInteger),
+    Column("total_revenue", Numeric(24, 2)),
+    Column("average_order_value", Numeric(24, 2)),
+    Column("position", BigInteger),
+    Column("refreshed_at", DateTime(timezone=True)),
 )
 
 order_details = Table(

@@ -1,6 +1,8 @@
 """A fresh replay of the log in plain Python, to hold read models against (I5). It shares no code with the projections."""
 
 from collections import defaultdict
+from collections.abc import Iterable
+from datetime import UTC
 from decimal import Decimal
 from typing import Any
 
@@ -13,6 +15,7 @@ QUERIES = {
     "order_summaries": "SELECT * FROM read_model.order_summaries ORDER BY order_id",
     "order_details": "SELECT * FROM read_model.order_details ORDER BY order_id",
     "order_items": "SELECT * FROM read_model.order_items ORDER BY order_id, line_number",
+    "sales_by_day": "SELECT * FROM read_model.sales_by_day ORDER BY day",
     "order_totals": "SELECT * FROM read_model.order_totals WHERE count > 0 ORDER BY status",
 }
 
@@ -42,11 +45,25 @@ async def replayed(engine: AsyncEngine) -> dict[str, Rows]:
         "order_summaries": [summaries[key] for key in sorted(summaries)],
         "order_details": [details[key] for key in sorted(details)],
         "order_items": sorted(items, key=lambda item: (item["order_id"], item["line_number"])),
+        "sales_by_day": _by_day(summaries.values()),
         "order_totals": [
             {"status": status, "count": len(rows), "total_amount": sum(row["total_amount"] for row in rows)}
             for status, rows in sorted(totals.items())
         ],
     }
+
+
+def _by_day(summaries: Iterable[dict[str, Any]]) -> Rows:
+    days: dict[Any, dict[str, Any]] = {}
+    for summary in summaries:
+        for name in ("placed", "shipped"):
+            if summary[f"{name}_at"] is not None:
+                day = summary[f"{name}_at"].astimezone(UTC).date()
+                empty = {"placed_count": 0, "placed_revenue": 0, "shipped_count": 0, "shipped_revenue": 0}
+                row = days.setdefault(day, {"day": day, **empty})
+                row[f"{name}_count"] += 1
+                row[f"{name}_revenue"] += summary["total_amount"]
+    return [days[day] for day in sorted(days)]
 
 
 def _replay(event: Any, summaries: dict[Any, Any], details: dict[Any, Any], items: Rows) -> None:
