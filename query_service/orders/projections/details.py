@@ -23,15 +23,15 @@ class OrderDetails:
 
 def fold(row: OrderDetails | None, decoded: DecodedEvent) -> OrderDetails:
     """Give the details after an event."""
-    row = row or OrderDetails(decoded.record.stream.aggregate_id)
+    order_id = decoded.record.stream.aggregate_id
     event = cast("OrderPlaced | OrderShipped | OrderCancelled", decoded.event)
     match event:
         case OrderPlaced(shipping_address=address):
-            return replace(row, shipping_address=address.model_dump() if address else None)
+            return OrderDetails(order_id, address.model_dump() if address else None)
         case OrderShipped(carrier=carrier, tracking_number=tracking_number):
-            return replace(row, carrier=carrier, tracking_number=tracking_number)
+            return replace(row or OrderDetails(order_id), carrier=carrier, tracking_number=tracking_number)
         case OrderCancelled(reason=reason):
-            return replace(row, cancellation_reason=reason)
+            return replace(row or OrderDetails(order_id), cancellation_reason=reason)
         case _:
             assert_never(event)
 
