@@ -103,9 +103,9 @@ async def _measure(url: str, log_engine: AsyncEngine, engine: AsyncEngine, head:
     ratios, rebuilt, ceiling = [], [], []
     for _ in range(ROUNDS):
         rebuilt.append(head / await _rebuild(url, log_engine, engine))
-        ceiling.append(head / await _pure_sql(log_engine))
+        ceiling.append(head / await pure_sql(log_engine))
         ratios.append(rebuilt[-1] / ceiling[-1])
-        await _require_same(log_engine)
+        await require_same(log_engine)
     print(f"\nall read models from {head:,} events, {ROUNDS} times in turn, medians of events/s")
     print(f"  rebuild                        {sorted(rebuilt)[ROUNDS // 2]:9,.0f}")
     print(
@@ -147,7 +147,8 @@ async def _rebuild(url: str, log_engine: AsyncEngine, engine: AsyncEngine) -> fl
     return perf_counter() - started
 
 
-async def _pure_sql(engine: AsyncEngine) -> float:
+async def pure_sql(engine: AsyncEngine) -> float:
+    """Make the same rows by SQL alone, in a schema of its own; give the seconds."""
     async with engine.connect() as connection:
         await connection.execute(text("DROP SCHEMA IF EXISTS ceiling CASCADE"))
         started = perf_counter()
@@ -160,7 +161,16 @@ async def _pure_sql(engine: AsyncEngine) -> float:
         return perf_counter() - started
 
 
-async def _require_same(engine: AsyncEngine) -> None:
+async def one_by_one(log_engine: AsyncEngine, engine: AsyncEngine) -> float:
+    """Give the rate of a transaction per event, in a read model that is set back for it."""
+    async with engine.begin() as connection:
+        for table in (*TABLES, "checkpoints"):
+            await connection.execute(text(f"TRUNCATE read_model.{table}"))
+    return await _live(log_engine, engine, 1, ONE_BY_ONE)
+
+
+async def require_same(engine: AsyncEngine) -> None:
+    """Raise if pure SQL made other rows than the read model has."""
     async with engine.connect() as connection:
         for table in TABLES:
             query = f"SELECT count(*) FROM (TABLE ceiling.{table} EXCEPT TABLE read_model.{table}) AS other"
