@@ -37,16 +37,25 @@ class HistoryParameters(BaseModel):
     schema_: Schema = Field(default="current", alias="schema")
 
 
-class EventParameters(HistoryParameters):
-    """Filters and page of `GET /events`."""
+class FilterParameters(HistoryParameters):
+    """Which events of the log are wanted."""
 
-    after: int = Field(default=0, ge=0, le=MAX_POSITION, description="Events past this position")
-    limit: int = Field(default=100, ge=1, le=1000)
     event_type: list[EventType] = Field(default=[], max_length=50, description="One of these")
     aggregate_id: UUID | None = Field(default=None, description="Of this aggregate, such as an order")
     correlation_id: str | None = Field(
         default=None, pattern=f"^{VISIBLE_ASCII.pattern}$", description="Of the story that has this `X-Correlation-ID`"
     )
+
+    def filters(self) -> EventFilters:
+        """Give them as the log is searched by them."""
+        return EventFilters(self.event_type or None, self.aggregate_id, self.correlation_id)
+
+
+class EventParameters(FilterParameters):
+    """Filters and page of `GET /events`."""
+
+    after: int = Field(default=0, ge=0, le=MAX_POSITION, description="Events past this position")
+    limit: int = Field(default=100, ge=1, le=1000)
 
 
 class Events(BaseModel):
@@ -70,9 +79,8 @@ async def list_events(parameters: Annotated[EventParameters, Query()], request: 
 
     It is read from the log itself, so it holds whatever a command was answered for.
     """
-    filters = EventFilters(parameters.event_type or None, parameters.aggregate_id, parameters.correlation_id)
     pages = cast("EventPages", request.app.state.event_pages)
-    page = await pages.read(Position(parameters.after), parameters.limit, filters)
+    page = await pages.read(Position(parameters.after), parameters.limit, parameters.filters())
     items = shown(page.events, parameters.schema_, request)
     content = f'{{"items": {items}, "next_after": {page.searched}}}'
     return Response(content, headers={"Event-Position": str(page.head)}, media_type="application/json")

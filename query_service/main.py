@@ -4,11 +4,12 @@ from fastapi import FastAPI
 
 from query_service.app import create_app
 from query_service.settings import QuerySettings
-from shared.process import tune_garbage_collector
+from shared.process import allow_many_connections, tune_garbage_collector
 
 
 def create() -> FastAPI:
     """Build the service from the environment."""
     app = create_app(QuerySettings())
     tune_garbage_collector()
+    allow_many_connections()
     return app

@@ -11,6 +11,8 @@ from tests.support.databases import Server, cloned, connected, migrated_template
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--commands", type=int, default=80, help="commands of each of the 64 clients in the load test")
     parser.addoption("--events", type=int, default=20_000, help="events in the log of the large-log test")
+    parser.addoption("--clients", type=int, default=100, help="clients of the event stream in the many-streams test")
+    parser.addoption("--streamed", type=int, default=2000, help="events that each of those clients receives")
 
 
 @pytest.fixture(scope="session")
