@@ -1,6 +1,7 @@
 """Pages of the event log, filtered; read from the log itself, so always current."""
 
-from collections.abc import Collection, Sequence
+import json
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -22,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.database import fetch_all
-from shared.event_log.events import Position, RecordedEvent
+from shared.event_log.events import Position, RecordedEvent, StreamId
 from shared.event_log.reader import RECORDED_COLUMNS, PostgresEventLog, recorded
 from shared.event_log.tables import events
 
@@ -45,6 +46,23 @@ class EventFilters:
     correlation_id: str | None = None
 
 
+class EventTraits(NamedTuple):
+    """What filters look at in an event."""
+
+    event_type: str
+    stream: StreamId
+    correlation_id: str | None
+
+    @classmethod
+    def of(cls, event: RecordedEvent) -> "EventTraits":
+        """Give those of an event."""
+        metadata = json.loads(event.metadata)
+        correlation_id = metadata.get("correlation_id") if isinstance(metadata, dict) else None
+        if correlation_id is not None and not isinstance(correlation_id, str):
+            correlation_id = json.dumps(correlation_id)
+        return cls(event.event_type, event.stream, correlation_id)
+
+
 @dataclass(frozen=True, slots=True)
 class EventPage:
     """Events in order; the log was searched up to `searched`, and stood at least at `head`."""
@@ -65,10 +83,14 @@ class EventPages:
         self._log = PostgresEventLog(engine)
         self._aggregate_types = aggregate_types
 
-    async def read(self, after: Position, limit: int, filters: EventFilters) -> EventPage:
+    async def head(self) -> Position:
+        """Give the position of the last event; 0 for an empty log."""
+        return await self._log.head()
+
+    async def read(self, after: Position, limit: int, filters: EventFilters, max_bytes: int = _PAGE_BYTES) -> EventPage:
         """Give up to `limit` of the wanted events past a position."""
         head = await self._log.head()
-        rows = await fetch_all(self._engine, self.query(after, limit, filters))
+        rows = await fetch_all(self._engine, self.query(after, limit, filters, max_bytes))
         found = [recorded(row) for row in rows]
         if found and (len(found) == limit or len(found) < rows[0].available):
             return EventPage(found, found[-1].position, head)
@@ -88,7 +110,25 @@ class EventPages:
         query = RECORDED_COLUMNS.join(newest, newest.c.position == events.c.position).order_by(events.c.position)
         return EventPage([recorded(row) for row in await fetch_all(self._engine, query)], head, head)
 
-    def query(self, after: Position, limit: int, filters: EventFilters) -> Select[Any]:
+    def matching(self, filters: EventFilters) -> Callable[[EventTraits], bool] | None:
+        """Give what tells of an event in memory what a page's conditions tell in the log; None if all are wanted."""
+        if filters == EventFilters():
+            return None
+        event_types = None if filters.event_types is None else frozenset(filters.event_types)
+        aggregate_types, aggregate_id = frozenset(self._aggregate_types), filters.aggregate_id
+
+        def matches(event: EventTraits) -> bool:
+            if event_types is not None and event.event_type not in event_types:
+                return False
+            if aggregate_id is not None and event.stream.aggregate_id != aggregate_id:
+                return False
+            if aggregate_id is not None and event.stream.aggregate_type not in aggregate_types:
+                return False
+            return filters.correlation_id is None or event.correlation_id == filters.correlation_id
+
+        return matches
+
+    def query(self, after: Position, limit: int, filters: EventFilters, max_bytes: int = _PAGE_BYTES) -> Select[Any]:
         """Make the statement that reads a page: positions and sizes first, then the events that fit."""
         wanted = self._wanted(after, limit, filters)
         sizes = select(
@@ -99,7 +139,7 @@ class EventPages:
         return (
             RECORDED_COLUMNS.add_columns(sizes.c.available)
             .join(sizes, sizes.c.position == events.c.position)
-            .where(sizes.c.before < _PAGE_BYTES)
+            .where(sizes.c.before < max_bytes)
             .order_by(events.c.position)
         )
 

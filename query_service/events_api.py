@@ -6,7 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from query_service.event_pages import EventFilters, EventPages
 from query_service.parameters import MAX_POSITION, ReadParameters
@@ -31,22 +31,37 @@ Schema = Annotated[
 EventType = Annotated[str, Field(pattern="^[A-Za-z][A-Za-z0-9_.]*$", max_length=200)]
 
 
-class HistoryParameters(ReadParameters):
-    """How events are shown."""
+class ShownParameters(BaseModel):
+    """How events are shown; parameters other than the fields are refused by name."""
+
+    model_config = ConfigDict(extra="forbid")
 
     schema_: Schema = Field(default="current", alias="schema")
 
 
-class EventParameters(HistoryParameters):
-    """Filters and page of `GET /events`."""
+class HistoryParameters(ShownParameters, ReadParameters):
+    """How the events of an order are shown."""
 
-    after: int = Field(default=0, ge=0, le=MAX_POSITION, description="Events past this position")
-    limit: int = Field(default=100, ge=1, le=1000)
+
+class FilterParameters(ShownParameters):
+    """Which events of the log are wanted."""
+
     event_type: list[EventType] = Field(default=[], max_length=50, description="One of these")
     aggregate_id: UUID | None = Field(default=None, description="Of this aggregate, such as an order")
     correlation_id: str | None = Field(
         default=None, pattern=f"^{VISIBLE_ASCII.pattern}$", description="Of the story that has this `X-Correlation-ID`"
     )
+
+    def filters(self) -> EventFilters:
+        """Give them as the log is searched by them."""
+        return EventFilters(self.event_type or None, self.aggregate_id, self.correlation_id)
+
+
+class EventParameters(FilterParameters, ReadParameters):
+    """Filters and page of `GET /events`."""
+
+    after: int = Field(default=0, ge=0, le=MAX_POSITION, description="Events past this position")
+    limit: int = Field(default=100, ge=1, le=1000)
 
 
 class Events(BaseModel):
@@ -72,9 +87,8 @@ async def list_events(
 
     It is read from the log itself, so it holds whatever a command was answered for.
     """
-    filters = EventFilters(parameters.event_type or None, parameters.aggregate_id, parameters.correlation_id)
     pages = cast("EventPages", request.app.state.event_pages)
-    page = await pages.read(Position(parameters.after), parameters.limit, filters)
+    page = await pages.read(Position(parameters.after), parameters.limit, parameters.filters())
     read.require(page.head)
     items = shown(page.events, parameters.schema_, request)
     content = f'{{"items": {items}, "next_after": {page.searched}}}'

@@ -4,7 +4,7 @@ from fastapi import FastAPI
 
 from query_service.app import create_app
 from query_service.settings import QuerySettings
-from shared.process import tune_garbage_collector
+from shared.process import allow_many_connections, tune_garbage_collector
 from shared.settings import load
 
 
@@ -12,4 +12,5 @@ def create() -> FastAPI:
     """Build the service from the environment."""
     app = create_app(load(QuerySettings))
     tune_garbage_collector()
+    allow_many_connections()
     return app

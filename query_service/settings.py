@@ -23,6 +23,16 @@ class QuerySettings(ServiceSettings):
     max_waiting_reads: int = Field(
         default=10_000, ge=1, description="Requests that may wait for a position; more get 503"
     )
+    max_streams: int = Field(default=2000, ge=1, description="Clients of `GET /events/stream`; more get 503")
+    stream_ring_bytes: int = Field(
+        default=16 * 1024 * 1024, ge=0, description="Memory for the last events, from which streams are fed"
+    )
+    stream_stall: float = Field(
+        default=30.0, gt=0, le=3600, description="Seconds in which a stream's client must take 64 KiB, or is dropped"
+    )
+    heartbeat: float = Field(
+        default=15.0, gt=0, le=3600, description="Seconds of silence after which a stream shows that it lives"
+    )
 
     answer_cache_bytes: int = Field(
         default=64 * 1024 * 1024, ge=0, description="Memory for answers, each kept until an event affects it; 0: none"

@@ -1,12 +1,18 @@
-"""Settings of the whole process, made once by a service's entry point."""
+"""What concerns the whole process of a service: its settings, made once by the entry point, and its end."""
 
+import asyncio
 import ctypes
 import gc
 import signal
 import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 _YOUNG_GENERATION = 50_000
 """Allocations between collections of young objects: about a hundred requests' worth."""
+_FILES = 65_536
 
 
 def tune_garbage_collector() -> None:
@@ -19,6 +25,43 @@ def tune_garbage_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG_GENERATION, 20, 50)
+
+
+def allow_many_connections() -> None:
+    """Let the process open more files than the usual 1,024, if the system allows it more: each connection is one."""
+    if sys.platform != "win32":
+        import resource  # noqa: PLC0415 - there is none on Windows
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = _FILES if hard == resource.RLIM_INFINITY else min(hard, _FILES)
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+@contextmanager
+def on_stop_signal(call: Callable[[], None]) -> Iterator[None]:
+    """While this lasts, call on the event loop when a signal tells the process to end, as well as what is called now.
+
+    An ASGI server tells an app of its end when all requests have ended: too late for those that have no end.
+    """
+    loop = asyncio.get_running_loop()
+    before: dict[int, Callable[[int, FrameType | None], object]] = {}
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(call)
+        before[number](number, frame)
+
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            handler = signal.getsignal(number)
+            if callable(handler):
+                before[number] = handler
+                signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 def die_with_parent() -> None:

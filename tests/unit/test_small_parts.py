@@ -1,5 +1,8 @@
-"""Ids and back-off."""
+"""Ids, back-off, process."""
 
+import asyncio
+import resource
+import signal
 from itertools import islice
 from uuid import RFC_4122, UUID
 
@@ -9,6 +12,7 @@ from hypothesis import strategies as st
 
 from shared.backoff import backoff
 from shared.ids import derived_id, new_id, new_id_text
+from shared.process import allow_many_connections, on_stop_signal
 
 
 def test_a_derived_id_is_stable_for_ever() -> None:
@@ -45,3 +49,34 @@ def test_delays_double_up_to_their_limit() -> None:
     delays = list(islice(backoff(first=1.0, limit=10.0), 8))
     for delay, full in zip(delays, [1, 2, 4, 8, 10, 10, 10, 10], strict=True):
         assert full / 2 <= delay <= full
+
+
+async def test_a_stop_signal_is_heard_beside_whoever_hears_it_already() -> None:
+    server, app = asyncio.Event(), asyncio.Event()
+    before = signal.signal(signal.SIGTERM, lambda *_: server.set())
+    try:
+        with on_stop_signal(app.set):
+            signal.raise_signal(signal.SIGTERM)
+            await app.wait()
+            assert server.is_set()
+        app.clear()
+        signal.raise_signal(signal.SIGTERM)
+        await asyncio.sleep(0)
+        assert not app.is_set()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+async def test_a_signal_that_nobody_handles_keeps_its_effect() -> None:
+    with on_stop_signal(lambda: None):
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_a_process_may_have_more_connections_than_usual_up_to_the_hard_limit() -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(512, before[1]), before[1]))
+    try:
+        allow_many_connections()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (min(before[1], 65_536), before[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)

@@ -1,0 +1,67 @@
+"""The query service's connections: a pool for each purpose, so that none of them can starve another."""
+
+from typing import NamedTuple
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from query_service.event_streams import CONNECTIONS
+from query_service.reading import READING
+from query_service.settings import QuerySettings
+from shared.database import create_engine
+
+_PROJECTING = {
+    # A crash of PostgreSQL may take the last batches back, rows and checkpoint together: they are projected again.
+    "synchronous_commit": "off",
+    # A machine that is gone gives up its lock within seconds.
+    "tcp_keepalives_idle": "3",
+    "tcp_keepalives_interval": "1",
+    "tcp_keepalives_count": "3",
+}
+
+
+class Engines(NamedTuple):
+    """One pool for each purpose, so that none of them can starve another."""
+
+    log: AsyncEngine
+    read: AsyncEngine
+    project: AsyncEngine
+    project_log: AsyncEngine
+    listen: AsyncEngine
+    listen_read: AsyncEngine
+    rebuild: AsyncEngine
+    refresh: AsyncEngine
+    stream: AsyncEngine
+
+
+def create_engines(settings: QuerySettings) -> Engines:
+    """Make them; each connects at first use."""
+    size = settings.database_pool_size
+    return Engines(
+        log=create_engine(settings.log_url, application_name="daicho-query-log", pool_size=size),
+        read=create_engine(settings.read_url, application_name="daicho-query", pool_size=size, server_settings=READING),
+        project=create_engine(
+            settings.read_url,
+            application_name="daicho-project",
+            pool_size=1,
+            autocommit=False,
+            server_settings=_PROJECTING,
+        ),
+        project_log=create_engine(settings.log_url, application_name="daicho-project-log", pool_size=1),
+        listen=create_engine(settings.listen_url, application_name="daicho-listen", pool_size=1),
+        listen_read=create_engine(settings.read_url, application_name="daicho-listen-read", pool_size=1),
+        rebuild=create_engine(
+            settings.read_url,
+            application_name="daicho-rebuild",
+            pool_size=2,
+            autocommit=False,
+            statement_timeout=None,
+        ),
+        refresh=create_engine(
+            settings.read_url,
+            application_name="daicho-refresh",
+            pool_size=1,
+            autocommit=False,
+            statement_timeout=None,
+        ),
+        stream=create_engine(settings.log_url, application_name="daicho-stream", pool_size=CONNECTIONS),
+    )

@@ -1,0 +1,80 @@
+"""`GET /events/stream`: the log as Server-Sent Events, from any position on."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, cast
+
+from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi.responses import StreamingResponse
+from pydantic import Field
+
+from query_service.event_stream import EventStream
+from query_service.event_stream_response import EventStreamResponse
+from query_service.event_streams import EventStreams
+from query_service.events_api import FilterParameters
+from query_service.parameters import MAX_POSITION
+from shared.event_log.events import Position
+
+router = APIRouter(tags=["events"])
+
+_MESSAGE = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "string", "description": "The event's position, or how far the log has been searched"},
+        "event": {"type": "string", "description": "The event's type; a message without one only moves the id"},
+        "data": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "contentSchema": {"$ref": "#/components/schemas/EventForm"},
+        },
+    },
+}
+_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The events, as they come; it ends when the client leaves",
+        "content": {"text/event-stream": {"itemSchema": _MESSAGE}},
+    },
+    503: {"description": "There are too many clients, or the database is away"},
+}
+
+
+class StreamParameters(FilterParameters):
+    """Filters and start of `GET /events/stream`."""
+
+    after: int | None = Field(
+        default=None, ge=0, le=MAX_POSITION, description="Events past this position; without it, those to come"
+    )
+
+
+LastEventId = Annotated[
+    int | None, Header(ge=0, le=MAX_POSITION, description="Where a client that reconnects goes on; goes before `after`")
+]
+
+
+def _streams(request: Request) -> EventStreams:
+    return cast("EventStreams", request.app.state.event_streams)
+
+
+async def followed(
+    parameters: Annotated[StreamParameters, Query()], request: Request, last_event_id: LastEventId = None
+) -> AsyncIterator[EventStream]:
+    """Give the client's stream; it counts as one until its response has ended."""
+    after = parameters.after if last_event_id is None else last_event_id
+    position = None if after is None else Position(after)
+    async with _streams(request).stream(position, parameters.filters(), parameters.schema_) as stream:
+        yield stream
+
+
+@router.get(
+    "/events/stream",
+    response_class=StreamingResponse,
+    responses=_RESPONSES,
+    operation_id="streamEvents",
+    summary="The event log, as it grows",
+)
+async def stream_events(stream: Annotated[EventStream, Depends(followed)], request: Request) -> EventStreamResponse:
+    """Send each event past a position as a Server-Sent Event: `id` is its position, `data` what `GET /events` gives.
+
+    After some seconds of silence there is a comment, and an id alone: how far the log has been searched. A client that
+    is cut off, as one that is too slow is, goes on where it was by sending the last id as `Last-Event-ID`.
+    """
+    return EventStreamResponse(stream, _streams(request).limits.stall)

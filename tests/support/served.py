@@ -1,0 +1,62 @@
+"""The query service in this process, on a port of loopback: for what lasts longer than an answer."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import uvicorn
+
+from query_service.app import create_app
+from query_service.event_streams import EventStreams
+from tests.support.apps import query_settings
+from tests.support.waiting import wait_until
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A running service, from outside and from inside."""
+
+    port: int
+    streams: EventStreams
+    server: uvicorn.Server
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def wait_for_clients(self, count: int) -> None:
+        async def there() -> bool:
+            return len(self.streams.tail._followers) == count
+
+        await wait_until(there, f"{count} clients follow the log")
+
+    async def wait_for_connections(self, count: int) -> None:
+        async def there() -> bool:
+            return len(self.server.server_state.connections) == count
+
+        await wait_until(there, f"{count} connections are open")
+
+
+@asynccontextmanager
+async def served(database: str, **settings: Any) -> AsyncIterator[Served]:
+    """Run the query service while this lasts."""
+    app = create_app(query_settings(database, **settings))
+    server = uvicorn.Server(uvicorn.Config(app, ws="none", log_config=None, timeout_graceful_shutdown=5))
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        serving = asyncio.create_task(server.serve([listening]))
+
+        async def started() -> bool:
+            assert not serving.done(), "the service did not start"
+            return server.started
+
+        try:
+            await wait_until(started, "the service has started")
+            yield Served(listening.getsockname()[1], app.state.event_streams, server)
+        finally:
+            server.should_exit = True
+            app.state.event_streams.tail.close()
+            await serving
