@@ -12,10 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from query_service import checkpoints
 from query_service.checkpoints import Checkpoint, State
-from query_service.generations import on_generation
+from query_service.generations import SCHEMAS, Generation, on_generation
 from query_service.isolation import Events, Poison, by_aggregate, describe, isolate
 from query_service.parking import Parked, park, parked_among
 from query_service.projection import DecodedEvent, Projection
+from query_service.set_based import schema_of
 from shared.database import translate_errors
 from shared.errors import EventSchemaError
 from shared.event_log.events import Position, RecordedEvent, StreamId
@@ -89,11 +90,13 @@ class Batches:
         isolating: bool,
     ) -> None:
         handled = [record for record in records if record.event_type in self._handled]
-        parked = await parked_among(connection, (record.stream.aggregate_id for record in handled))
+        parked: Parked = frozenset()
+        if any(checkpoint.has_parked for checkpoint in following):
+            parked = await parked_among(connection, (record.stream.aggregate_id for record in handled))
         decoded = self._decode(handled, isolating=isolating)
         for checkpoint in following:
             projection = self._projections[checkpoint.projection]
-            await connection.execution_options(**on_generation(checkpoint.generation))
+            await _turn_to(connection, checkpoint.generation)
             new = [r for r in handled if r.position > checkpoint.position and r.event_type in projection.event_types]
             events, poison = _split(new, checkpoint, decoded, parked)
             if isolating:
@@ -101,7 +104,7 @@ class Batches:
             elif events:
                 await projection.apply(connection, events)
             await park(connection, checkpoint, poison)
-        await connection.execution_options(**on_generation("live"))
+        await _turn_to(connection, "live")
         end = records[-1].position
         await checkpoints.move(connection, [c for c in following if c.position < end], end, self.name)
 
@@ -115,6 +118,12 @@ class Batches:
             except EventSchemaError as error:
                 errors[record.position] = describe(error)
         return _Decoded(events, errors)
+
+
+async def _turn_to(connection: AsyncConnection, generation: Generation) -> None:
+    """Have the tables stand for a generation's, if they do not."""
+    if schema_of(connection) != SCHEMAS[generation]:
+        await connection.execution_options(**on_generation(generation))
 
 
 def _split(

@@ -16,12 +16,16 @@ State = Literal["requested", "loading", "loaded", "following", "kept"]
 
 
 class Checkpoint(NamedTuple):
-    """How far a generation of a projection has come, built by a version of the projection's code."""
+    """How far a generation of a projection has come, built by a version of the projection's code.
+
+    `has_parked` tells whether events of it may be parked, as of the moment when the row was locked.
+    """
 
     projection: str
     generation: Generation
     version: int
     position: Position
+    has_parked: bool
 
 
 async def register(connection: AsyncConnection, projections: Sequence[Projection]) -> None:
@@ -40,7 +44,7 @@ async def lock(
     row = checkpoints.c
     versions = [(projection.name, projection.version) for projection in projections]
     query = (
-        select(row.projection, row.generation, row.version, row.position)
+        select(row.projection, row.generation, row.version, row.position, row.has_parked)
         .where(tuple_(row.projection, row.version).in_(versions), row.state == state)
         .order_by(row.projection, row.generation)
         .with_for_update()
@@ -62,5 +66,6 @@ async def move(connection: AsyncConnection, moved: Iterable[Checkpoint], positio
 async def find(connection: AsyncConnection, projection: Projection) -> list[Checkpoint]:
     """Give the checkpoints of a projection's generations."""
     row = checkpoints.c
-    query = select(row.projection, row.generation, row.version, row.position).where(row.projection == projection.name)
+    query = select(row.projection, row.generation, row.version, row.position, row.has_parked)
+    query = query.where(row.projection == projection.name)
     return [Checkpoint(*found) for found in await connection.execute(query)]

@@ -5,14 +5,14 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Select, Uuid, bindparam, delete, func, select, true, update
+from sqlalchemy import ARRAY, Select, Update, Uuid, bindparam, delete, exists, func, select, true, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from query_service.checkpoints import Checkpoint
 from query_service.generations import Generation, on_generation
 from query_service.isolation import Poison
-from query_service.tables import parked_events
+from query_service.tables import checkpoints, parked_events
 from shared.database import fetch_all
 from shared.errors import DaichoError
 from shared.event_log.events import RecordedEvent
@@ -39,7 +39,9 @@ async def park(connection: AsyncConnection, checkpoint: Checkpoint, poison: Sequ
     ]
     if rows:
         # The engine's own table, whichever generation the connection is on.
-        await connection.execute(insert(parked_events), rows, execution_options=on_generation("live"))
+        live = on_generation("live")
+        await connection.execute(insert(parked_events), rows, execution_options=live)
+        await connection.execute(_note(checkpoint.projection, checkpoint.generation), execution_options=live)
 
 
 class EventsParked(DaichoError):
@@ -104,9 +106,9 @@ async def waiting(connection: AsyncConnection, projection: str, aggregate_id: UU
 async def release(connection: AsyncConnection, projection: str, positions: Sequence[int]) -> None:
     """Take events out, once they are applied or given up."""
     row = parked_events.c
-    await connection.execute(
-        delete(parked_events).where(row.projection == projection, row.generation == "live", row.position.in_(positions))
-    )
+    of_this = (row.projection == projection, row.generation == "live")
+    await connection.execute(delete(parked_events).where(*of_this, row.position.in_(positions)))
+    await connection.execute(_note(projection, "live"))
 
 
 async def failed_again(connection: AsyncConnection, projection: str, position: int, error: str) -> None:
@@ -117,6 +119,14 @@ async def failed_again(connection: AsyncConnection, projection: str, position: i
         .where(row.projection == projection, row.generation == "live", row.position == position)
         .values(error=error, attempts=row.attempts + 1)
     )
+
+
+def _note(projection: str, generation: Generation) -> Update:
+    """Make the statement that has the checkpoint tell whether anything is parked."""
+    parked, row = parked_events.c, checkpoints.c
+    there_are = exists(select(parked.position).where(parked.projection == projection, parked.generation == generation))
+    of_this = (row.projection == projection, row.generation == generation)
+    return update(checkpoints).where(*of_this).values(has_parked=there_are)
 
 
 def _row(projection: str, generation: Generation, record: RecordedEvent, error: str | None) -> dict[str, object]:

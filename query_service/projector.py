@@ -22,6 +22,10 @@ PROJECTING_LOCK = 7234081526117
 RESET = "reset"
 """Payload of a notification that the read model was changed otherwise than by the next events."""
 
+_BREATH = 0.008
+"""Seconds from one batch to the next at least, unless there is a whole batch to do: under load, batches are larger
+then, and cost less; what comes when nothing else does is projected at once."""
+
 _TRIES = 3
 """How often a batch is tried before the aggregates that make it fail are parked."""
 
@@ -110,14 +114,17 @@ class Projector:
 
     async def _lead(self, connection: AsyncConnection) -> None:
         """Drain the log, then wait for a notification or the poll interval; again and again."""
+        loop = asyncio.get_running_loop()
         self._is_leading = True
         await self._look(connection)
         while True:
             self._woken.clear()
             if self._is_reset or self._has_news:
                 await self._look(connection)
+            earliest = loop.time() + _BREATH
             if await self._project(connection) < self._batches.size:
                 await self._wait()
+                await asyncio.sleep(earliest - loop.time())
 
     async def _project(self, connection: AsyncConnection) -> int:
         """Apply the next batch, with patience; give the number of events."""

@@ -9,6 +9,8 @@ from sqlalchemy import column as make_column
 from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from query_service.tables import SCHEMA
+
 
 async def upsert(connection: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write rows by primary key in one statement; a row that exists is replaced."""
@@ -36,7 +38,7 @@ async def copy(connection: AsyncConnection, table: Table, rows: Sequence[Sequenc
 def schema_of(connection: AsyncConnection) -> str:
     """Give the schema that the read model's tables stand for on this connection."""
     options: Mapping[str, Any] = connection.sync_connection.get_execution_options()  # type: ignore[union-attr]
-    schema: str = options["schema_translate_map"]["read_model"]
+    schema: str = options.get("schema_translate_map", {}).get(SCHEMA, SCHEMA)
     return schema
 
 

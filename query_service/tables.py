@@ -1,6 +1,6 @@
 """The read model's metadata and the tables that belong to the engine; `migrations/read_model` defines them."""
 
-from sqlalchemy import BigInteger, Column, DateTime, Integer, MetaData, Table, Text, Uuid, func
+from sqlalchemy import BigInteger, Boolean, Column, DateTime, Integer, MetaData, Table, Text, Uuid, false, func
 from sqlalchemy.dialects.postgresql import JSONB
 
 SCHEMA = "read_model"
@@ -17,6 +17,7 @@ checkpoints = Table(
     Column("version", Integer, nullable=False),
     Column("position", BigInteger, nullable=False),
     Column("state", Text, nullable=False, server_default="following"),
+    Column("has_parked", Boolean, nullable=False, server_default=false()),
     Column("run", Uuid),
     Column("started_at", DateTime(timezone=True)),
     Column("report", JSONB(none_as_null=True)),

@@ -57,7 +57,7 @@ class RangeLoader:
             if claimed is None:
                 return False
             row = checkpoints.c
-            query = select(row.projection, row.generation, row.version, row.position)
+            query = select(row.projection, row.generation, row.version, row.position, row.has_parked)
             into = [Checkpoint(*one) for one in await connection.execute(query.where(row.run == run))]
             await connection.execution_options(**on_generation("next"))
             count = 0

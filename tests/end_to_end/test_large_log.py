@@ -17,6 +17,8 @@ from tests.support.databases import Server, cloned, connected
 from tests.support.orders import commit, lifecycle
 from tests.support.processes import daicho
 
+pytestmark = pytest.mark.load
+
 WRITERS = 3
 BATCH = 200
 

@@ -27,6 +27,8 @@ from tests.support.processes import Process, service
 from tests.support.sse import SseClient, streaming
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.load
+
 _ID = re.compile(rb"\nid: (\d+)\n\n")
 _RECONNECTS = 10
 """Every so many-th client leaves in the middle, and comes back with the last id that it has seen."""

@@ -20,6 +20,8 @@ from tests.support.processes import service
 from tests.support.replay import assert_read_models_equal_a_replay
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.load
+
 RATE = 200
 """Of commands, and of queries, a second."""
 

@@ -3,6 +3,7 @@
 ALTER TABLE read_model.checkpoints
     ADD COLUMN generation text NOT NULL DEFAULT 'live',
     ADD COLUMN state text NOT NULL DEFAULT 'following',
+    ADD COLUMN has_parked boolean NOT NULL DEFAULT false,
     ADD COLUMN run uuid,
     ADD COLUMN started_at timestamptz,
     ADD COLUMN report jsonb,
