@@ -1,9 +1,10 @@
 """The checkpoint of each generation of each projection. No function here commits: the caller owns the transaction."""
 
 from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import func, select, tuple_, update
+from sqlalchemy import Select, Text, bindparam, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -41,25 +42,35 @@ async def lock(
 
     Those of another version of the code are left alone.
     """
-    row = checkpoints.c
-    versions = [(projection.name, projection.version) for projection in projections]
-    query = (
-        select(row.projection, row.generation, row.version, row.position, row.has_parked)
-        .where(tuple_(row.projection, row.version).in_(versions), row.state == state)
-        .order_by(row.projection, row.generation)
-        .with_for_update()
-    )
-    return [Checkpoint(*found) for found in await connection.execute(query)]
+    versions = tuple((projection.name, projection.version) for projection in projections)
+    return [Checkpoint(*found) for found in await connection.execute(_lock(versions), {"state": state})]
 
 
 async def move(connection: AsyncConnection, moved: Iterable[Checkpoint], position: Position, by: str) -> None:
     """Set the positions of these checkpoints, and tell the other replicas who did once this is committed."""
-    keys = [(checkpoint.projection, checkpoint.generation) for checkpoint in moved]
-    await connection.execute(
+    keys = tuple((checkpoint.projection, checkpoint.generation) for checkpoint in moved)
+    await connection.execute(_move(keys), {"reached": position, "by": by})
+
+
+@lru_cache(maxsize=64)
+def _lock(versions: tuple[tuple[str, int], ...]) -> Select[Any]:
+    row = checkpoints.c
+    return (
+        select(row.projection, row.generation, row.version, row.position, row.has_parked)
+        .where(tuple_(row.projection, row.version).in_(versions), row.state == bindparam("state"))
+        .order_by(row.projection, row.generation)
+        .with_for_update()
+    )
+
+
+@lru_cache(maxsize=64)
+def _move(keys: tuple[tuple[str, str], ...]) -> Any:
+    row = checkpoints.c
+    return (
         update(checkpoints)
-        .where(tuple_(checkpoints.c.projection, checkpoints.c.generation).in_(keys))
-        .values(position=position, updated_at=func.clock_timestamp())
-        .returning(func.pg_notify(CHANNEL, by))
+        .where(tuple_(row.projection, row.generation).in_(keys))
+        .values(position=bindparam("reached"), updated_at=func.clock_timestamp())
+        .returning(func.pg_notify(CHANNEL, bindparam("by", type_=Text)))
     )
 
 

@@ -1,10 +1,11 @@
 """Reading a read model, together with the position that it reflects."""
 
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import Select, exists, func, literal, select, true
+from sqlalchemy import Select, bindparam, exists, func, literal, select, true
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from query_service.answer_cache import NOTE, Note, Subject
@@ -32,17 +33,26 @@ class ReadModel:
     seconds: float
 
     async def fetch(
-        self, query: Select[Any], projections: Sequence[str], about: Subject
+        self,
+        query: Select[Any],
+        projections: Sequence[str],
+        about: Subject,
+        parameters: Mapping[str, object] | None = None,
     ) -> tuple[Position, Sequence[AnyRow]]:
         """Run a query about one aggregate, or about all of a type, with what tells its position in the same statement.
 
         So both are of one snapshot. Gives the position that every one of the projections has reached, for one
         aggregate not past events of it that are parked; and the query's rows, in no promised order. The answer
-        may be kept as long as nothing happens to what it is about. Raises `ReadModelBehind`, `DatabaseUnavailable` and
-        `Overloaded`.
+        may be kept as long as nothing happens to what it is about. With `parameters`, even none, the query is one of a
+        few that live as long as the process: what is built out of it is kept. Raises `ReadModelBehind`,
+        `DatabaseUnavailable` and `Overloaded`.
         """
         await self.projected.wait_for(projections, self.wanted, self.seconds)
-        rows = await fetch_all(self.engine, self._with_position(query, projections, about))
+        make = _with_position if parameters is None else _with_position_once
+        is_one = isinstance(about, StreamId)
+        named = {"about": about.aggregate_id} if isinstance(about, StreamId) else {"wanted": self.wanted}
+        statement = make(query, tuple(projections), is_one=is_one)
+        rows = await fetch_all(self.engine, statement, {**(parameters or {}), **named})
         position = Position(rows[0].reached)
         self.require(position)
         self.scope[NOTE] = Note(about, tuple(projections), position, can_be_kept=not rows[0].parked)
@@ -60,21 +70,25 @@ class ReadModel:
         if position < self.wanted:
             raise ReadModelBehind(self.wanted, position)
 
-    def _with_position(self, query: Select[Any], projections: Sequence[str], about: Subject) -> Select[Any]:
-        # A list shows all but the parked orders; who wants to see a parked event of its own is told to wait.
-        parked = (
-            parked_events.c.aggregate_id == about.aggregate_id
-            if isinstance(about, StreamId)
-            else parked_events.c.position == self.wanted
-        )
-        of_these = (parked_events.c.projection.in_(projections), parked_events.c.generation == "live")
-        before_parked = select(func.min(parked_events.c.position) - 1).where(parked, *of_these)
-        reached = select(func.min(checkpoints.c.position)).where(
-            checkpoints.c.projection.in_(projections), checkpoints.c.generation == "live"
-        )
-        position = select(
-            func.coalesce(func.least(reached.scalar_subquery(), before_parked.scalar_subquery()), 0).label("reached"),
-            exists(select(parked_events.c.position).where(*of_these)).label("parked"),
-        ).subquery()
-        found = query.add_columns(literal(True).label("found")).subquery()
-        return select(position.c.reached, position.c.parked, found).select_from(position.outerjoin(found, true()))
+
+def _with_position(query: Select[Any], projections: Sequence[str], *, is_one: bool) -> Select[Any]:
+    """Make a query tell its position; its parameters are `about`, the aggregate's id, or `wanted`, a position.
+
+    A list shows all but the parked orders; who wants to see a parked event of its own is told to wait.
+    """
+    parked = parked_events.c
+    of_these = (parked.projection.in_(projections), parked.generation == "live")
+    asked_for = parked.aggregate_id == bindparam("about") if is_one else parked.position == bindparam("wanted")
+    before_parked = select(func.min(parked.position) - 1).where(asked_for, *of_these)
+    reached = select(func.min(checkpoints.c.position)).where(
+        checkpoints.c.projection.in_(projections), checkpoints.c.generation == "live"
+    )
+    position = select(
+        func.coalesce(func.least(reached.scalar_subquery(), before_parked.scalar_subquery()), 0).label("reached"),
+        exists(select(parked.position).where(*of_these)).label("parked"),
+    ).subquery()
+    found = query.add_columns(literal(True).label("found")).subquery()
+    return select(position.c.reached, position.c.parked, found).select_from(position.outerjoin(found, true()))
+
+
+_with_position_once = lru_cache(maxsize=256)(_with_position)

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cache
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Column, Table, bindparam, func, select
+from sqlalchemy import ARRAY, Select, Table, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from query_service.projection import DecodedEvent, out_of_place
@@ -79,10 +80,8 @@ class RowProjection(Generic[R]):
         keys = {d.record.stream.aggregate_id for d in batch} - started
         if not keys:
             return {}
-        key = _key(self.table)
-        columns = [self.table.c[field.name] for field in fields(self.row_type)]  # type: ignore[arg-type]
-        wanted = func.unnest(bindparam("keys", list(keys), type_=ARRAY(key.type)))
-        rows = await connection.execute(select(*columns).where(key.in_(select(wanted))))
+        names = tuple(field.name for field in fields(self.row_type))  # type: ignore[arg-type]
+        rows = await connection.execute(_by_key(self.table, names), {"keys": list(keys)})
         return {row[0]: self.row_type(*row) for row in rows}
 
 
@@ -114,6 +113,8 @@ class RowLoader(Generic[R]):
             await summing.write(connection)
 
 
-def _key(table: Table) -> "Column[Any]":
+@cache
+def _by_key(table: Table, names: tuple[str, ...]) -> Select[Any]:
     (key,) = table.primary_key.columns
-    return key
+    wanted = func.unnest(bindparam("keys", type_=ARRAY(key.type)))
+    return select(*(table.c[name] for name in names)).where(key.in_(select(wanted)))

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from sqlalchemy import ARRAY, JSON, Column, Table, bindparam, func, select
@@ -14,16 +15,12 @@ from query_service.tables import SCHEMA
 
 async def upsert(connection: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write rows by primary key in one statement; a row that exists is replaced."""
-    statement = _insert(table)
-    replaced = {column.name: statement.excluded[column.name] for column in table.c if not column.primary_key}
-    await _execute(connection, _on_conflict(statement, table, replaced), table, rows)
+    await connection.execute(_upsert(table), _arrays(table, rows))
 
 
 async def add(connection: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """Add rows to those with the same primary key, column by column, in one statement."""
-    statement = _insert(table)
-    sums = {column.name: column + statement.excluded[column.name] for column in table.c if not column.primary_key}
-    await _execute(connection, _on_conflict(statement, table, sums), table, rows)
+    await connection.execute(_add(table), _arrays(table, rows))
 
 
 async def copy(connection: AsyncConnection, table: Table, rows: Sequence[Sequence[Any]]) -> None:
@@ -42,6 +39,20 @@ def schema_of(connection: AsyncConnection) -> str:
     return schema
 
 
+@cache
+def _upsert(table: Table) -> Insert:
+    statement = _insert(table)
+    replaced = {column.name: statement.excluded[column.name] for column in table.c if not column.primary_key}
+    return statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=replaced)
+
+
+@cache
+def _add(table: Table) -> Insert:
+    statement = _insert(table)
+    sums = {column.name: column + statement.excluded[column.name] for column in table.c if not column.primary_key}
+    return statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=sums)
+
+
 def _insert(table: Table) -> Insert:
     """Make the INSERT that takes one array per column."""
     arrays = [bindparam(_array_name(column), type_=ARRAY(column.type)) for column in table.c]
@@ -50,14 +61,8 @@ def _insert(table: Table) -> Insert:
     return insert(table).from_select(list(table.c), select(*(rows.c[column.name] for column in table.c)))
 
 
-def _on_conflict(statement: Insert, table: Table, set_: Mapping[str, Any]) -> Insert:
-    return statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=set_)
-
-
-async def _execute(
-    connection: AsyncConnection, statement: Insert, table: Table, rows: Sequence[Mapping[str, Any]]
-) -> None:
-    await connection.execute(statement, {_array_name(column): [row[column.name] for row in rows] for column in table.c})
+def _arrays(table: Table, rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    return {_array_name(column): [row[column.name] for row in rows] for column in table.c}
 
 
 def _array_name(column: "Column[Any]") -> str:

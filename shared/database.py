@@ -104,18 +104,20 @@ def translate_errors() -> Iterator[None]:
         raise
 
 
-async def fetch_all(engine: AsyncEngine, query: Executable) -> Sequence[AnyRow]:
+async def fetch_all(
+    engine: AsyncEngine, query: Executable, parameters: Mapping[str, object] | None = None
+) -> Sequence[AnyRow]:
     """Run one read-only statement; again, once, if its pooled connection was broken or from before a migration.
 
     Raises `DatabaseUnavailable` and `Overloaded`.
     """
     with translate_errors():
         try:
-            return await _fetch_all(engine, query)
+            return await _fetch_all(engine, query, parameters)
         except DBAPIError as error:
             if not is_connection_failure(error) and not _is_from_before_a_migration(error):
                 raise
-        return await _fetch_all(engine, query)
+        return await _fetch_all(engine, query, parameters)
 
 
 def _is_from_before_a_migration(error: DBAPIError) -> bool:
@@ -123,6 +125,8 @@ def _is_from_before_a_migration(error: DBAPIError) -> bool:
     return isinstance(error.orig, AsyncAdapt_asyncpg_dbapi.InvalidCachedStatementError)
 
 
-async def _fetch_all(engine: AsyncEngine, query: Executable) -> Sequence[AnyRow]:
+async def _fetch_all(
+    engine: AsyncEngine, query: Executable, parameters: Mapping[str, object] | None
+) -> Sequence[AnyRow]:
     async with engine.connect() as connection:
-        return (await connection.execute(query)).all()
+        return (await connection.execute(query, parameters)).all()

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Text, cast, func, select
+from sqlalchemy import ColumnElement, Select, Text, bindparam, cast, func, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -54,22 +54,16 @@ class OrderQueries:
 
         Raises `OrderNotFound`.
         """
-        query = (
-            select(order_summaries, *(c for c in order_details.c if not c.primary_key), _items().label("items"))
-            .join(order_details, order_details.c.order_id == order_summaries.c.order_id)
-            .where(order_summaries.c.order_id == order_id)
-        )
         projections = ["order_summaries", "order_details", "order_items"]
-        position, rows = await self._read_model.fetch(query, projections, StreamId(AGGREGATE_TYPE, order_id))
+        order = StreamId(AGGREGATE_TYPE, order_id)
+        position, rows = await self._read_model.fetch(_ORDER, projections, order, {"order_id": order_id})
         if not rows:
             raise OrderNotFound(position)
         return position, rows[0]
 
     async def totals(self) -> tuple[Position, Sequence[AnyRow]]:
         """Give the totals of each status that an order has had."""
-        total = order_totals.c
-        query = select(total.status, total.count.label("order_count"), total.total_amount)
-        return await self._read_model.fetch(query, ["order_summaries"], AGGREGATE_TYPE)
+        return await self._read_model.fetch(_TOTALS, ["order_summaries"], AGGREGATE_TYPE, {})
 
     async def by_day(self, first: date, last: date) -> tuple[Position, Sequence[AnyRow]]:
         """Give the sales of each day on which there were any, in order."""
@@ -98,3 +92,11 @@ def _items() -> "ColumnElement[Any]":
         item.order_id == order_summaries.c.order_id
     )
     return lines.scalar_subquery()
+
+
+_ORDER = (
+    select(order_summaries, *(c for c in order_details.c if not c.primary_key), _items().label("items"))
+    .join(order_details, order_details.c.order_id == order_summaries.c.order_id)
+    .where(order_summaries.c.order_id == bindparam("order_id"))
+)
+_TOTALS = select(order_totals.c.status, order_totals.c.count.label("order_count"), order_totals.c.total_amount)

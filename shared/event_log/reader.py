@@ -1,9 +1,9 @@
 """The reading side of the log."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
-from sqlalchemy import Select, Text, cast, func, select
+from sqlalchemy import Integer, Select, Text, bindparam, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.database import AnyRow, fetch_all
@@ -53,8 +53,8 @@ class PostgresEventLog:
         self, after_position: Position, limit: int, types: Collection[str] | None = None
     ) -> Sequence[RecordedEvent]:
         """See `EventLog.read_all`."""
-        query = RECORDED_COLUMNS.where(events.c.position > after_position).order_by(events.c.position).limit(limit)
-        return await self._read(query if types is None else query.where(events.c.event_type.in_(types)))
+        query = _PAST if types is None else _PAST.where(events.c.event_type.in_(types))
+        return await self._read(query, {"after_position": after_position, "limit": limit})
 
     async def find_event(self, event_id: EventId) -> RecordedEvent | None:
         """See `EventLog.find_event`."""
@@ -66,8 +66,8 @@ class PostgresEventLog:
         (row,) = await fetch_all(self._engine, select(func.coalesce(func.max(events.c.position), 0)))
         return Position(row[0])
 
-    async def _read(self, query: Select[Any]) -> list[RecordedEvent]:
-        return [recorded(row) for row in await fetch_all(self._engine, query)]
+    async def _read(self, query: Select[Any], parameters: Mapping[str, object] | None = None) -> list[RecordedEvent]:
+        return [recorded(row) for row in await fetch_all(self._engine, query, parameters)]
 
 
 # JSON travels as text: whoever needs an object decodes it straight into its class.
@@ -83,6 +83,12 @@ RECORDED_COLUMNS = select(
     cast(events.c.metadata, Text).label("metadata"),
     events.c.occurred_at,
     events.c.recorded_at,
+)
+
+_PAST = (
+    RECORDED_COLUMNS.where(events.c.position > bindparam("after_position"))
+    .order_by(events.c.position)
+    .limit(bindparam("limit", type_=Integer))
 )
 
 
