@@ -29,10 +29,10 @@ fix: $(DEV) ## mend what lint and format can mend
 	$(BIN)/ruff format .
 
 test: $(DEV) ## the test suite, against a real PostgreSQL
-	$(BIN)/python -m pytest -m "not load"
+	$(BIN)/python -m pytest -m "not load" -n 4
 
-load: $(DEV) ## the tests at full size: 320,000 commands, a log of 1,000,000 events verified, moved, rebuilt under load; 1,000 streams
-	$(BIN)/python -m pytest -m load -rP --commands 5000 --events 1000000 --clients 1000 --streamed 10000
+load: $(DEV) ## crash tests, and tests at full size: 320,000 commands, a log of 1,000,000 events verified and moved, 1,000 streams
+	$(BIN)/python -m pytest -m load -rP --commands 5000 --events 1000000 --clients 1000 --streamed 10000 --kills 10
 
 golden: $(DEV) ## add the golden files of new event and state schema versions
 	$(BIN)/python -m tests.support.golden

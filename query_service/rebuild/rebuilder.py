@@ -138,8 +138,6 @@ class Rebuilder:
             ).events == self._batches.size:
                 pass
         async with self._engine.begin() as connection:
-            tables = [table for one in loaded for table in self._projections[one.projection].tables]
-            await generations.create_views(connection, tables)
             await requests.set_state(connection, [one.projection for one in loaded], "following")
 
     async def _swap(self, following: Sequence[Next]) -> None:
@@ -147,6 +145,7 @@ class Rebuilder:
         for one in following:
             projection = self._projections[one.projection]
             report = await self._compare(projection)
+            await self._make_views(projection)
             for delay in backoff(first=0.05, limit=1.0):
                 if await self._try_swap(projection, report):
                     break
@@ -164,6 +163,14 @@ class Rebuilder:
                     return {"compared": False, "live_position": positions["live"], "position": positions["next"]}
                 tables = {table.name: await compare(connection, table) for table in projection.tables}
         return {"compared": True, "position": positions["next"], "tables": tables}
+
+    async def _make_views(self, projection: Projection) -> None:
+        """Make the views over the next generation, of a moment when it is where the live one's checkpoint says."""
+        async with self._engine.connect() as connection:
+            await self._batches.apply_next(connection, isolating=True)
+            await connection.execution_options(isolation_level="REPEATABLE READ")
+            async with connection.begin():
+                await generations.create_views(connection, projection.tables)
 
     async def _try_swap(self, projection: Projection, report: dict[str, Any]) -> bool:
         """Swap, unless queries hold on to the tables, or the live generation is ahead."""

@@ -4,6 +4,7 @@ import asyncio
 import random
 
 import aiohttp
+import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -13,6 +14,8 @@ from tests.support.orders import append_orders
 from tests.support.processes import Process, service
 from tests.support.replay import assert_log_is_sound, assert_read_models_equal_a_replay
 from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.load
 
 ORDERS = 3000
 KILLS = 6

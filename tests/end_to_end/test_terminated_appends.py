@@ -16,6 +16,8 @@ from tests.support.http import events
 from tests.support.processes import Process, service
 from tests.support.replay import assert_log_is_sound
 
+pytestmark = pytest.mark.load
+
 KILLS = 200
 CLIENTS = 16
 

@@ -13,6 +13,7 @@ from shared.orders.events import OrderConfirmed
 from tests.support.apps import query_service
 from tests.support.http import get
 from tests.support.orders import append_orders, commit, placed
+from tests.support.waiting import wait_until
 
 
 async def an_order(store: PostgresEventStore) -> UUID:
@@ -24,17 +25,25 @@ async def an_order(store: PostgresEventStore) -> UUID:
 async def test_a_second_answer_does_no_io(
     engine: AsyncEngine, store: PostgresEventStore, http: httpx.AsyncClient
 ) -> None:
+    """While it starts to LISTEN to other replicas, it forgets what it knew, once: so more than one try."""
     order_id = await an_order(store)
     paths = [f"/orders/{order_id}", "/orders?limit=5", "/statistics"]
-    first = [await http.get(path, headers={"Event-Position": "1", "Prefer": "wait=30"}) for path in paths]
-    async with engine.connect() as connection:
-        await connection.execute(text("ALTER SCHEMA read_model RENAME TO away"))
-        try:
-            again = [await http.get(path, headers={"Event-Position": "1"}) for path in paths]
-        finally:
-            await connection.execute(text("ALTER SCHEMA away RENAME TO read_model"))
+    first: list[httpx.Response] = []
+    again: list[httpx.Response] = []
+
+    async def is_answered_from_memory() -> bool:
+        first[:] = [await http.get(path, headers={"Event-Position": "1", "Prefer": "wait=30"}) for path in paths]
+        async with engine.connect() as connection:
+            await connection.execute(text("ALTER SCHEMA read_model RENAME TO away"))
+            try:
+                again[:] = [await http.get(path, headers={"Event-Position": "1"}) for path in paths]
+            finally:
+                await connection.execute(text("ALTER SCHEMA away RENAME TO read_model"))
+        return all(answer.is_success for answer in again)
+
+    await wait_until(is_answered_from_memory, "answers come without the database")
     for one, other in zip(first, again, strict=True):
-        assert (one.status_code, one.content) == (other.status_code, other.content) == (200, one.content)
+        assert (one.status_code, one.content) == (other.status_code, other.content)
         for name in ("etag", "event-position", "content-type", "content-length"):
             assert one.headers[name] == other.headers[name]
         assert one.headers["X-Correlation-ID"] != other.headers["X-Correlation-ID"]
