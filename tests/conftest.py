@@ -10,6 +10,9 @@ from tests.support.databases import Server, cloned, connected, migrated_template
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--commands", type=int, default=80, help="commands of each of the 64 clients in the load test")
+    parser.addoption(
+        "--rebuilt", type=int, default=20_000, help="events in the log of the test that rebuilds under load"
+    )
     parser.addoption("--kills", type=int, default=2, help="how often the crash tests of the read side kill a process")
     parser.addoption("--events", type=int, default=20_000, help="events in the log of the large-log test")
     parser.addoption("--orders", type=int, default=20_000, help="orders in the read model of the query-plan tests")

@@ -1,4 +1,4 @@
-"""A rebuild while commands and queries go on: nothing fails, nothing waits, nothing lags. `--events 1000000` is the full size."""
+"""A rebuild while commands and queries go on: nothing fails, nothing waits, nothing lags. `--rebuilt` says how many events."""
 
 import asyncio
 import sys
@@ -63,7 +63,7 @@ class Load:
 @pytest.mark.timeout(1800)
 async def test_a_rebuild_disturbs_nobody(request: pytest.FixtureRequest, database: str, engine: AsyncEngine) -> None:
     async with AsyncExitStack() as stack:
-        head = await rebuild.fill(engine, request.config.getoption("--events"))
+        head = await rebuild.fill(engine, request.config.getoption("--rebuilt"))
         commands = (await stack.enter_async_context(service("command", database))).url
         queries = (await stack.enter_async_context(service("query", database))).url
         timeout = aiohttp.ClientTimeout(total=60)
