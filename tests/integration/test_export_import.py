@@ -321,13 +321,16 @@ def naming(case: str) -> Iterator[None]:
     [
         (b"", "it is not an export of a log"),
         (b"hello", "it is not an export of a log"),
-        (gzip.compress(b'{"daicho_log": 1, "head": ' + b" " * 20_000 + b"1}\n"), "it is not an export of a log"),
-        (gzip.compress(b'{"daicho_log": 1, "head": true}\n'), "its header is broken"),
-        (gzip.compress(b""), "it is not an export of a log"),
-        (gzip.compress(b'{"x": 1}\n'), "it is not an export of a log"),
-        (gzip.compress(b"[]\n"), "it is not an export of a log"),
-        (gzip.compress(b'{"daicho_log": 2, "head": 1}\n'), "its format is 2, this release reads format 1"),
-        (gzip.compress(b'{"daicho_log": 1, "head": "x"}\n'), "its header is broken"),
+        (
+            gzip.compress(b'{"daicho_log": 1, "head": ' + b" " * 20_000 + b"1}\n", mtime=0),
+            "it is not an export of a log",
+        ),
+        (gzip.compress(b'{"daicho_log": 1, "head": true}\n', mtime=0), "its header is broken"),
+        (gzip.compress(b"", mtime=0), "it is not an export of a log"),
+        (gzip.compress(b'{"x": 1}\n', mtime=0), "it is not an export of a log"),
+        (gzip.compress(b"[]\n", mtime=0), "it is not an export of a log"),
+        (gzip.compress(b'{"daicho_log": 2, "head": 1}\n', mtime=0), "its format is 2, this release reads format 1"),
+        (gzip.compress(b'{"daicho_log": 1, "head": "x"}\n', mtime=0), "its header is broken"),
         (None, "No such file or directory"),
     ],
 )
