@@ -1,7 +1,7 @@
 """The order queries over HTTP."""
 
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Annotated
 from uuid import UUID
 
@@ -140,7 +140,7 @@ def _empty(day: date) -> Day:
 
 
 def _status_statistics(status: OrderStatus, count: int, total: Decimal) -> StatusStatistics:
-    average = (total / count if count else total).quantize(CENT)
+    average = (total / count if count else total).quantize(CENT, ROUND_HALF_UP)  # as PostgreSQL rounds
     return StatusStatistics(status=status, count=count, total_revenue=total, average_order_value=average)
 
 

@@ -92,6 +92,14 @@ async def test_analytics_are_the_totals_at_the_time_they_tell(database: str, sto
         assert_problem(late, 503, "read-model-behind")
 
 
+async def test_both_round_half_a_cent_up(database: str, store: PostgresEventStore) -> None:
+    await store.append([commit(uuid4(), 0, placed("A", price, 1)) for price in ("0.10", "0.31")])
+    async with query_service(database, refresh_seconds=0.1) as http:
+        for path in ("/statistics", "/analytics/statuses"):
+            answer = await get(http, path, await store.head())
+            assert answer.json()["by_status"][0]["average_order_value"] == "0.21", path
+
+
 async def test_analytics_go_on_through_a_rebuild(database: str, store: PostgresEventStore) -> None:
     head = 0
     async with query_service(database, refresh_seconds=0.1, rebuild_processes=1) as http:
