@@ -6,10 +6,10 @@
 import asyncio
 import sys
 
-from benchmarks import commands, rebuild, servers, snapshots
+from benchmarks import commands, queries, rebuild, servers, snapshots
 from benchmarks.report import print_machine
 
-BENCHMARKS = {"commands": commands.run, "snapshots": snapshots.run, "rebuild": rebuild.run}
+BENCHMARKS = {"commands": commands.run, "queries": queries.run, "snapshots": snapshots.run, "rebuild": rebuild.run}
 
 
 async def main(names: list[str]) -> int:

@@ -3,8 +3,8 @@
 import statistics
 
 from benchmarks import servers
-from benchmarks.load import CONNECTIONS, Load, generator, place_orders
-from benchmarks.report import spread
+from benchmarks.load import CONNECTIONS, generator, place_orders
+from benchmarks.report import print_loads, spread
 from daicho.embedded_postgres import EmbeddedPostgres
 
 ROUNDS = 5
@@ -36,17 +36,9 @@ async def _compare(title: str, bare: str, command: str) -> None:
     pairs = [(await place_orders(bare, SECONDS), await place_orders(command, SECONDS)) for _ in range(ROUNDS)]
     print(f"POST /orders, {title}")
     for name, loads in (("bare endpoint", [a for a, _ in pairs]), ("command service", [b for _, b in pairs])):
-        _print_loads(name, loads)
+        print_loads(name, loads)
     p99 = statistics.median(b.p99 / a.p99 for a, b in pairs)
     print(f"  ratio of rates  {spread([b.rate / a.rate for a, b in pairs])}, of p99s {p99:.1f}")
-
-
-def _print_loads(name: str, loads: list[Load]) -> None:
-    median, p99 = (statistics.median(getattr(load, part) for load in loads) for part in ("median", "p99"))
-    print(
-        f"  {name:15} {spread([load.rate for load in loads], 0)}/s"
-        f"  median {median:6.1f} ms  p99 {p99:6.1f} ms  failed {sum(load.failed for load in loads)}"
-    )
 
 
 async def _events(url: str) -> int:

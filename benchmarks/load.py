@@ -30,19 +30,21 @@ def generator() -> str:
 
 async def place_orders(url: str, seconds: float) -> Load:
     """Post orders on 64 connections for so many seconds."""
+    return await _run(f"{url}/orders", seconds, _SCRIPT)
+
+
+async def get(url: str, seconds: float) -> Load:
+    """Get a page on 64 connections for so many seconds."""
+    return await _run(url, seconds, None)
+
+
+async def _run(url: str, seconds: float, script: Path | None) -> Load:
     if generator() == "wrk":
-        command = [
-            "wrk",
-            "-t1",
-            f"-c{CONNECTIONS}",
-            f"-d{seconds:g}s",
-            "--latency",
-            "-s",
-            str(_SCRIPT),
-            f"{url}/orders",
-        ]
+        posting = [] if script is None else ["-s", str(script)]
+        command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds:g}s", "--latency", *posting, url]
     else:
-        command = [sys.executable, "-m", "benchmarks.python_load", url, f"{seconds:g}", str(CONNECTIONS)]
+        method = "GET" if script is None else "POST"
+        command = [sys.executable, "-m", "benchmarks.python_load", method, url, f"{seconds:g}", str(CONNECTIONS)]
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     output = (await process.communicate())[0].decode()
     if process.returncode:

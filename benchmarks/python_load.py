@@ -1,26 +1,29 @@
-"""`python -m benchmarks.python_load URL SECONDS CONNECTIONS`: posts orders, prints what wrk would."""
+"""`python -m benchmarks.python_load METHOD URL SECONDS CONNECTIONS`: posts orders or gets a page, prints what wrk would."""
 
 import asyncio
 import statistics
 import sys
 import time
+from typing import Any
 
 import aiohttp
 
 from benchmarks.load import order
 
 
-async def main(url: str, seconds: float, connections: int) -> None:
-    """Post for so many seconds on so many connections."""
+async def main(method: str, url: str, seconds: float, connections: int) -> None:
+    """Send requests for so many seconds on so many connections."""
     latencies: list[float] = []
     failed = 0
     end = time.perf_counter() + seconds
-    body = order()
+    posted: dict[str, Any] = (
+        {"data": order(), "headers": {"Content-Type": "application/json"}} if method == "POST" else {}
+    )
 
     async def connection(http: aiohttp.ClientSession) -> None:
         nonlocal failed
         while (started := time.perf_counter()) < end:
-            async with http.post(f"{url}/orders", data=body, headers={"Content-Type": "application/json"}) as answer:
+            async with http.request(method, url, **posted) as answer:
                 await answer.read()
                 failed += answer.status >= 300  # noqa: PLR2004
             latencies.append(time.perf_counter() - started)
@@ -35,4 +38,4 @@ async def main(url: str, seconds: float, connections: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], float(sys.argv[2]), int(sys.argv[3])))
+    asyncio.run(main(sys.argv[1], sys.argv[2], float(sys.argv[3]), int(sys.argv[4])))

@@ -35,24 +35,22 @@ class ReadModel:
     async def fetch(
         self,
         query: Select[Any],
+        parameters: Mapping[str, object],
         projections: Sequence[str],
         about: Subject,
-        parameters: Mapping[str, object] | None = None,
     ) -> tuple[Position, Sequence[AnyRow]]:
         """Run a query about one aggregate, or about all of a type, with what tells its position in the same statement.
 
         So both are of one snapshot. Gives the position that every one of the projections has reached, for one
         aggregate not past events of it that are parked; and the query's rows, in no promised order. The answer
-        may be kept as long as nothing happens to what it is about. With `parameters`, even none, the query is one of a
-        few that live as long as the process: what is built out of it is kept. Raises `ReadModelBehind`,
-        `DatabaseUnavailable` and `Overloaded`.
+        may be kept as long as nothing happens to what it is about. The query should be one of a few that are made
+        once: what is built out of it is kept. Raises `ReadModelBehind`, `DatabaseUnavailable` and `Overloaded`.
         """
         await self.projected.wait_for(projections, self.wanted, self.seconds)
-        make = _with_position if parameters is None else _with_position_once
         is_one = isinstance(about, StreamId)
         named = {"about": about.aggregate_id} if isinstance(about, StreamId) else {"wanted": self.wanted}
-        statement = make(query, tuple(projections), is_one=is_one)
-        rows = await fetch_all(self.engine, statement, {**(parameters or {}), **named})
+        statement = _with_position(query, tuple(projections), is_one=is_one)
+        rows = await fetch_all(self.engine, statement, {**parameters, **named})
         position = Position(rows[0].reached)
         self.require(position)
         self.scope[NOTE] = Note(about, tuple(projections), position, can_be_kept=not rows[0].parked)
@@ -71,6 +69,7 @@ class ReadModel:
             raise ReadModelBehind(self.wanted, position)
 
 
+@lru_cache(maxsize=1024)
 def _with_position(query: Select[Any], projections: Sequence[str], *, is_one: bool) -> Select[Any]:
     """Make a query tell its position; its parameters are `about`, the aggregate's id, or `wanted`, a position.
 
@@ -89,6 +88,3 @@ def _with_position(query: Select[Any], projections: Sequence[str], *, is_one: bo
     ).subquery()
     found = query.add_columns(literal(True).label("found")).subquery()
     return select(position.c.reached, position.c.parked, found).select_from(position.outerjoin(found, true()))
-
-
-_with_position_once = lru_cache(maxsize=256)(_with_position)

@@ -5,14 +5,28 @@ when it is full. Where no status is asked for, all are walked: they are few, and
 cost every write more than the merge costs a read.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import ColumnElement, FromClause, Numeric, Select, literal, select, tuple_, union_all
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Integer,
+    Numeric,
+    Select,
+    Text,
+    bindparam,
+    select,
+    tuple_,
+    union_all,
+)
+from sqlalchemy.types import TypeEngine
 
 from query_service.cursor import InvalidCursor, decode_cursor, encode_cursor
 from query_service.orders.parameters import Amount, OrderFilters, Sort, Timestamp
@@ -35,16 +49,19 @@ _PASSED: Mapping[Sort, str] = {
 }
 
 
-def page_query(filters: OrderFilters) -> Select[Any]:
-    """Give the statement that reads the page and, if there is one, the row after it.
+def page_query(filters: OrderFilters) -> tuple[Select[Any], Mapping[str, object]]:
+    """Give the statement that reads the page and, if there is one, the row after it; and its parameters.
 
-    Raises `InvalidCursor`.
+    Requests of one shape, whatever their values, have one statement. Raises `InvalidCursor`.
     """
-    walk = _ordered(order_summaries, filters.sort).where(*_conditions(filters)).limit(filters.limit + 1)
-    walks = [walk.where(order_summaries.c.status == status) for status in filters.status or OrderStatus]
-    if len(walks) == 1:
-        return walks[0]
-    return _ordered(union_all(*walks).subquery(), filters.sort).limit(filters.limit + 1)
+    given = {name: value for name in _CONDITIONS if (value := getattr(filters, name)) is not None}
+    if filters.cursor is not None:
+        given.pop(_PASSED[filters.sort], None)
+        given["after"], given["after_id"] = _last_shown(filters, filters.cursor)
+    if filters.q is not None:
+        given["q"] = re.sub(r"([/%_])", r"/\1", filters.q) + "%"
+    statement = _statement(filters.sort, tuple(filters.status or OrderStatus), frozenset(given))
+    return statement, {**given, "rows": filters.limit + 1}
 
 
 def next_cursor(filters: OrderFilters, last: AnyRow) -> str:
@@ -54,7 +71,7 @@ def next_cursor(filters: OrderFilters, last: AnyRow) -> str:
 
 def sort_key(sort: Sort, row: AnyRow) -> tuple[Any, UUID]:
     """Give what orders rows in this sort, upwards or downwards; no two rows have the same."""
-    return getattr(row, sort.removeprefix("-")), row.order_id
+    return getattr(row, _column(sort)), row.order_id
 
 
 def descends(sort: Sort) -> bool:
@@ -62,41 +79,58 @@ def descends(sort: Sort) -> bool:
     return sort.startswith("-")
 
 
+@lru_cache(maxsize=1024)
+def _statement(sort: Sort, statuses: Sequence[OrderStatus], given: frozenset[str]) -> Select[Any]:
+    row, rows = order_summaries.c, bindparam("rows", type_=Integer())
+    conditions = [condition for name, condition in _CONDITIONS.items() if name in given]
+    if "after" in given:
+        shown = tuple_(bindparam("after", type_=_type(sort)), bindparam("after_id", type_=row.order_id.type))
+        keys = tuple_(row[_column(sort)], row.order_id)
+        conditions.append(keys < shown if descends(sort) else keys > shown)
+    walk = _ordered(order_summaries, sort).where(*conditions).limit(rows)
+    walks = [walk.where(row.status == status) for status in statuses]
+    if len(walks) == 1:
+        return walks[0]
+    return _ordered(union_all(*walks).subquery(), sort).limit(rows)
+
+
 def _ordered(rows: FromClause, sort: Sort) -> Select[Any]:
-    keys = (rows.c[sort.removeprefix("-")], rows.c.order_id)
+    keys = (rows.c[_column(sort)], rows.c.order_id)
     return select(rows).order_by(*((key.desc() for key in keys) if descends(sort) else keys))
 
 
-def _conditions(filters: OrderFilters) -> list[ColumnElement[bool]]:
-    """Give what every row of the page holds, whatever its status."""
-    passed = () if filters.cursor is None else (_PASSED[filters.sort],)
+def _column(sort: Sort) -> str:
+    return sort.removeprefix("-")
+
+
+def _type(sort: Sort) -> TypeEngine[Any]:
+    """Give the type of a bound: totals as they are, not as the column's numeric(10,2), which overflows."""
+    return Numeric() if _column(sort) == "total_amount" else order_summaries.c.placed_at.type
+
+
+def _conditions() -> Mapping[str, ColumnElement[bool]]:
+    """Give what every row of a page holds, whatever its status, by the parameter that asks for it."""
     row = order_summaries.c
-    wanted = {
-        "customer_name": None if filters.customer_name is None else row.customer_name == filters.customer_name,
-        "q": None if filters.q is None else row.customer_name.startswith(filters.q, autoescape=True),
-        "placed_from": None if filters.placed_from is None else row.placed_at >= filters.placed_from,
-        "placed_to": None if filters.placed_to is None else row.placed_at < filters.placed_to,
-        "min_total": None if filters.min_total is None else row.total_amount >= _amount(filters.min_total),
-        "max_total": None if filters.max_total is None else row.total_amount <= _amount(filters.max_total),
-        "cursor": None if filters.cursor is None else _after(filters, filters.cursor),
+    placed_from, placed_to = (bindparam(name, type_=_type("placed_at")) for name in ("placed_from", "placed_to"))
+    min_total, max_total = (bindparam(name, type_=_type("total_amount")) for name in ("min_total", "max_total"))
+    return {
+        "customer_name": row.customer_name == bindparam("customer_name", type_=Text()),
+        "q": row.customer_name.like(bindparam("q", type_=Text()), escape="/"),
+        "placed_from": row.placed_at >= placed_from,
+        "placed_to": row.placed_at < placed_to,
+        "min_total": row.total_amount >= min_total,
+        "max_total": row.total_amount <= max_total,
     }
-    return [condition for name, condition in wanted.items() if condition is not None and name not in passed]
 
 
-def _amount(bound: Decimal) -> ColumnElement[Decimal]:
-    """Bind a bound as it is, not as the column's numeric(10,2), which overflows."""
-    return literal(bound, Numeric())
+_CONDITIONS = _conditions()
 
 
-def _after(filters: OrderFilters, cursor: str) -> ColumnElement[bool]:
-    name = filters.sort.removeprefix("-")
+def _last_shown(filters: OrderFilters, cursor: str) -> tuple[datetime | Decimal, UUID]:
     try:
-        value, order_id = _KEYS[name].validate_python(decode_cursor(_name(filters), cursor))
+        return _KEYS[_column(filters.sort)].validate_python(decode_cursor(_name(filters), cursor))
     except ValidationError as error:
         raise InvalidCursor from error
-    row = tuple_(order_summaries.c[name], order_summaries.c.order_id)
-    last = tuple_(literal(value), literal(order_id))
-    return row < last if descends(filters.sort) else row > last
 
 
 def _name(filters: OrderFilters) -> str:

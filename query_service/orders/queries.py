@@ -44,7 +44,8 @@ class OrderQueries:
 
         Raises `InvalidCursor`.
         """
-        position, rows = await self._read_model.fetch(page_query(filters), ["order_summaries"], AGGREGATE_TYPE)
+        query, parameters = page_query(filters)
+        position, rows = await self._read_model.fetch(query, parameters, ["order_summaries"], AGGREGATE_TYPE)
         # The statement reads in order; that the join with its position keeps it, SQL does not promise.
         page = sorted(rows, key=partial(sort_key, filters.sort), reverse=descends(filters.sort))[: filters.limit]
         return position, page, next_cursor(filters, page[-1]) if len(page) < len(rows) else None
@@ -56,19 +57,19 @@ class OrderQueries:
         """
         projections = ["order_summaries", "order_details", "order_items"]
         order = StreamId(AGGREGATE_TYPE, order_id)
-        position, rows = await self._read_model.fetch(_ORDER, projections, order, {"order_id": order_id})
+        position, rows = await self._read_model.fetch(_ORDER, {"order_id": order_id}, projections, order)
         if not rows:
             raise OrderNotFound(position)
         return position, rows[0]
 
     async def totals(self) -> tuple[Position, Sequence[AnyRow]]:
         """Give the totals of each status that an order has had."""
-        return await self._read_model.fetch(_TOTALS, ["order_summaries"], AGGREGATE_TYPE, {})
+        return await self._read_model.fetch(_TOTALS, {}, ["order_summaries"], AGGREGATE_TYPE)
 
     async def by_day(self, first: date, last: date) -> tuple[Position, Sequence[AnyRow]]:
         """Give the sales of each day on which there were any, in order."""
-        query = select(sales_by_day).where(sales_by_day.c.day.between(first, last))
-        position, rows = await self._read_model.fetch(query, ["order_summaries"], AGGREGATE_TYPE)
+        days = {"first": first, "last": last}
+        position, rows = await self._read_model.fetch(_BY_DAY, days, ["order_summaries"], AGGREGATE_TYPE)
         return position, sorted(rows, key=lambda row: row.day)
 
 
@@ -100,3 +101,4 @@ _ORDER = (
     .where(order_summaries.c.order_id == bindparam("order_id"))
 )
 _TOTALS = select(order_totals.c.status, order_totals.c.count.label("order_count"), order_totals.c.total_amount)
+_BY_DAY = select(sales_by_day).where(sales_by_day.c.day.between(bindparam("first"), bindparam("last")))

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -19,6 +20,14 @@ pytestmark = [
     pytest.mark.timeout(180),
     pytest.mark.skipif("DAICHO_DATABASE_URL" in os.environ, reason="is about the embedded PostgreSQL"),
 ]
+
+
+@pytest.fixture(autouse=True)
+def hangup_counts() -> Iterator[None]:
+    """Under nohup, which children inherit, it would not."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 async def start(data_dir: Path, *arguments: str, start_new_session: bool = False) -> asyncio.subprocess.Process:

@@ -118,7 +118,7 @@ async def pages(connection: AsyncConnection, sort: str, filters: dict[str, Any],
     """Give the parameters of the first page, and of one far down."""
     first = {"sort": sort, "limit": limit, **filters}
     many = OrderFilters.model_validate(first).model_copy(update={"limit": 10_000})
-    rows = (await connection.execute(page_query(many))).all()
+    rows = (await connection.execute(*page_query(many))).all()
     return [first, {**first, "cursor": next_cursor(many, rows[len(rows) * 9 // 10])}] if rows else [first]
 
 

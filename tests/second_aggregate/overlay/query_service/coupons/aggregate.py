@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, ConfigDict
 from query_service.coupons.projection import COUPONS_PROJECTION, coupons
 from shared.coupons.events import AGGREGATE_TYPE, EVENTS, PROBLEMS, CouponNotFound
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from query_service.aggregate import Aggregate
 from query_service.read_your_writes import read_model
@@ -15,6 +15,8 @@ from query_service.reading import ReadModel
 from shared.event_log.events import StreamId
 
 router = APIRouter(prefix="/coupons", tags=["coupons"])
+
+_COUPON = select(coupons).where(coupons.c.coupon_id == bindparam("coupon_id"))
 
 
 class CouponAnswer(BaseModel):
@@ -32,8 +34,8 @@ async def get_coupon(
     coupon_id: UUID, read: Annotated[ReadModel, Depends(read_model)], response: Response
 ) -> CouponAnswer:
     """Give one coupon."""
-    query = select(coupons).where(coupons.c.coupon_id == coupon_id)
-    position, rows = await read.fetch(query, [COUPONS_PROJECTION.name], StreamId(AGGREGATE_TYPE, coupon_id))
+    coupon = StreamId(AGGREGATE_TYPE, coupon_id)
+    position, rows = await read.fetch(_COUPON, {"coupon_id": coupon_id}, [COUPONS_PROJECTION.name], coupon)
     if not rows:
         raise CouponNotFound("There is no coupon with this id.")
     response.headers["Event-Position"] = str(position)
