@@ -51,8 +51,8 @@ async def _run(url: str, seconds: float, script: Path | None) -> Load:
         raise RuntimeError(f"the load generator ended with code {process.returncode}: {output}")
     return Load(
         rate=float(_find(r"Requests/sec:\s+([\d.]+)", output)),
-        median=_milliseconds(_find(r"50%\s+(\S+)", output)),
-        p99=_milliseconds(_find(r"99%\s+(\S+)", output)),
+        median=_milliseconds(_find(r"(?m)^ *50%\s+(\S+)", output)),
+        p99=_milliseconds(_find(r"(?m)^ *99%\s+(\S+)", output)),
         failed=int(match[1]) if (match := re.search(r"Non-2xx or 3xx responses: (\d+)", output)) else 0,
     )
 

@@ -115,6 +115,7 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
         middleware=[Middleware(ConditionalAnswers, cache=cache, projected=projected)],
     )
     app.state.read_engine = engines.read
+    app.state.search_engine = engines.search
     app.state.projected = projected
     app.state.refreshed = refreshed
     app.state.event_log = log

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from query_service.event_streams import CONNECTIONS
-from query_service.reading import READING
+from query_service.reading import READING, SEARCHING
 from query_service.settings import QuerySettings
 from shared.database import create_engine
 
@@ -24,6 +24,7 @@ class Engines(NamedTuple):
 
     log: AsyncEngine
     read: AsyncEngine
+    search: AsyncEngine
     project: AsyncEngine
     project_log: AsyncEngine
     listen: AsyncEngine
@@ -39,6 +40,9 @@ def create_engines(settings: QuerySettings) -> Engines:
     return Engines(
         log=create_engine(settings.log_url, application_name="daicho-query-log", pool_size=size),
         read=create_engine(settings.read_url, application_name="daicho-query", pool_size=size, server_settings=READING),
+        search=create_engine(
+            settings.read_url, application_name="daicho-search", pool_size=size, server_settings=SEARCHING
+        ),
         project=create_engine(
             settings.read_url,
             application_name="daicho-project",

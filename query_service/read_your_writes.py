@@ -36,7 +36,8 @@ async def read_model(
     """
     wanted = Position(max(headers.event_position or 0, min_position or 0))
     state = request.app.state
-    return ReadModel(state.read_engine, state.projected, request.scope, wanted, _wait_seconds(headers.prefer))
+    seconds = _wait_seconds(headers.prefer)
+    return ReadModel(state.read_engine, state.search_engine, state.projected, request.scope, wanted, seconds)
 
 
 def _wait_seconds(prefer: str | None) -> float:

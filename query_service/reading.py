@@ -14,12 +14,14 @@ from query_service.tables import checkpoints, parked_events
 from shared.database import AnyRow, fetch_all
 from shared.event_log.events import Position, StreamId
 
-READING: Final = {"plan_cache_mode": "force_custom_plan", "random_page_cost": "1.1"}
+READING: Final = {"random_page_cost": "1.1"}
 """PostgreSQL's settings for the connections that read models are read on.
 
-Which index serves a filter depends on its values, so no plan is kept for all of them. And what is read often is in
-memory: a row fetched by index costs little more than its neighbour.
+What is read often is in memory: a row fetched by index costs little more than its neighbour.
 """
+
+SEARCHING: Final = {**READING, "plan_cache_mode": "force_custom_plan"}
+"""Those for queries with filters: which index serves one depends on its value, so no plan is kept for all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,7 @@ class ReadModel:
     """The read model for one request, which wants a state not older than `wanted` and waits so many seconds for it."""
 
     engine: AsyncEngine
+    search_engine: AsyncEngine
     projected: ProjectedPosition
     scope: MutableMapping[str, Any]
     wanted: Position
@@ -44,13 +47,14 @@ class ReadModel:
         So both are of one snapshot. Gives the position that every one of the projections has reached, for one
         aggregate not past events of it that are parked; and the query's rows, in no promised order. The answer
         may be kept as long as nothing happens to what it is about. The query should be one of a few that are made
-        once: what is built out of it is kept. Raises `ReadModelBehind`, `DatabaseUnavailable` and `Overloaded`.
+        once: what is built out of it is kept; for one aggregate, or without parameters, PostgreSQL's plan as well. Raises `ReadModelBehind`, `DatabaseUnavailable` and `Overloaded`.
         """
         await self.projected.wait_for(projections, self.wanted, self.seconds)
         is_one = isinstance(about, StreamId)
+        engine = self.engine if is_one or not parameters else self.search_engine
         named = {"about": about.aggregate_id} if isinstance(about, StreamId) else {"wanted": self.wanted}
         statement = _with_position(query, tuple(projections), is_one=is_one)
-        rows = await fetch_all(self.engine, statement, {**parameters, **named})
+        rows = await fetch_all(engine, statement, {**parameters, **named})
         position = Position(rows[0].reached)
         self.require(position)
         self.scope[NOTE] = Note(about, tuple(projections), position, can_be_kept=not rows[0].parked)
@@ -76,11 +80,12 @@ def _with_position(query: Select[Any], projections: Sequence[str], *, is_one: bo
     A list shows all but the parked orders; who wants to see a parked event of its own is told to wait.
     """
     parked = parked_events.c
-    of_these = (parked.projection.in_(projections), parked.generation == "live")
+    those = [literal(name) for name in projections]
+    of_these = (parked.projection.in_(those), parked.generation == "live")
     asked_for = parked.aggregate_id == bindparam("about") if is_one else parked.position == bindparam("wanted")
     before_parked = select(func.min(parked.position) - 1).where(asked_for, *of_these)
     reached = select(func.min(checkpoints.c.position)).where(
-        checkpoints.c.projection.in_(projections), checkpoints.c.generation == "live"
+        checkpoints.c.projection.in_(those), checkpoints.c.generation == "live"
     )
     position = select(
         func.coalesce(func.least(reached.scalar_subquery(), before_parked.scalar_subquery()), 0).label("reached"),

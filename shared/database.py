@@ -13,6 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from shared.errors import DatabaseUnavailable, Overloaded
+from shared.fair_pool import FairPool
 
 AnyRow = Row[*tuple[Any, ...]]
 
@@ -60,6 +61,7 @@ def create_engine(
     """
     return create_async_engine(
         database_url(url),
+        poolclass=FairPool,
         pool_size=pool_size,
         max_overflow=0,
         hide_parameters=True,

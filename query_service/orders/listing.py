@@ -17,11 +17,11 @@ from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import (
     ColumnElement,
     FromClause,
-    Integer,
     Numeric,
     Select,
     Text,
     bindparam,
+    literal_column,
     select,
     tuple_,
     union_all,
@@ -52,7 +52,7 @@ _PASSED: Mapping[Sort, str] = {
 def page_query(filters: OrderFilters) -> tuple[Select[Any], Mapping[str, object]]:
     """Give the statement that reads the page and, if there is one, the row after it; and its parameters.
 
-    Requests of one shape, whatever their values, have one statement. Raises `InvalidCursor`.
+    Requests of one shape and limit, whatever their values, have one statement. Raises `InvalidCursor`.
     """
     given = {name: value for name in _CONDITIONS if (value := getattr(filters, name)) is not None}
     if filters.cursor is not None:
@@ -60,8 +60,8 @@ def page_query(filters: OrderFilters) -> tuple[Select[Any], Mapping[str, object]
         given["after"], given["after_id"] = _last_shown(filters, filters.cursor)
     if filters.q is not None:
         given["q"] = re.sub(r"([/%_])", r"/\1", filters.q) + "%"
-    statement = _statement(filters.sort, tuple(filters.status or OrderStatus), frozenset(given))
-    return statement, {**given, "rows": filters.limit + 1}
+    statuses = tuple(filters.status or OrderStatus)
+    return _statement(filters.sort, statuses, frozenset(given), filters.limit + 1), given
 
 
 def next_cursor(filters: OrderFilters, last: AnyRow) -> str:
@@ -80,18 +80,18 @@ def descends(sort: Sort) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _statement(sort: Sort, statuses: Sequence[OrderStatus], given: frozenset[str]) -> Select[Any]:
-    row, rows = order_summaries.c, bindparam("rows", type_=Integer())
+def _statement(sort: Sort, statuses: Sequence[OrderStatus], given: frozenset[str], rows: int) -> Select[Any]:
+    row = order_summaries.c
     conditions = [condition for name, condition in _CONDITIONS.items() if name in given]
     if "after" in given:
         shown = tuple_(bindparam("after", type_=_type(sort)), bindparam("after_id", type_=row.order_id.type))
         keys = tuple_(row[_column(sort)], row.order_id)
         conditions.append(keys < shown if descends(sort) else keys > shown)
-    walk = _ordered(order_summaries, sort).where(*conditions).limit(rows)
+    walk = _ordered(order_summaries, sort).where(*conditions).limit(literal_column(str(rows)))
     walks = [walk.where(row.status == status) for status in statuses]
     if len(walks) == 1:
         return walks[0]
-    return _ordered(union_all(*walks).subquery(), sort).limit(rows)
+    return _ordered(union_all(*walks).subquery(), sort).limit(literal_column(str(rows)))
 
 
 def _ordered(rows: FromClause, sort: Sort) -> Select[Any]:

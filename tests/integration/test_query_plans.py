@@ -10,11 +10,11 @@ import httpx
 import pytest
 import pytest_asyncio
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from query_service.orders.listing import next_cursor, page_query
 from query_service.orders.parameters import OrderFilters
-from query_service.reading import READING
+from query_service.reading import READING, SEARCHING
 from shared.orders.values import OrderStatus
 from tests.support.apps import query_service
 from tests.support.databases import Server, cloned, connected
@@ -89,11 +89,11 @@ class Service:
 
     async def statement(self, **parameters: Any) -> Statement:
         """Give the statement that it sends for a page."""
-        engine: AsyncEngine = self.http._transport.app.state.read_engine  # type: ignore[attr-defined]
-        with statements(engine) as sent:
+        state = self.http._transport.app.state  # type: ignore[attr-defined]
+        with statements(state.read_engine) as sent, statements(state.search_engine) as searched:
             answer = await self.http.get("/orders", params=parameters)
         assert answer.status_code == 200, answer.text
-        (statement,) = [one for one in sent if f"read_model.{TABLE}" in one.sql]
+        (statement,) = [one for one in [*sent, *searched] if f"read_model.{TABLE}" in one.sql]
         return statement
 
 
@@ -151,22 +151,23 @@ async def test_other_filters_read_a_small_part_of_the_orders(
     for sort in sorts:
         for parameters in await pages(connection, sort, filters, limit=50):
             statement = await service.statement(**parameters)
-            async with prepared(connection, statement, READING) as explain:
+            async with prepared(connection, statement, SEARCHING) as explain:
                 plan = await explain()
             assert TABLE not in plan.tables_scanned, plan
             assert plan.rows_read(TABLE) <= 4 * math.sqrt(51 * service.orders), plan
 
 
 async def test_the_service_reads_with_these_settings(service: Service) -> None:
-    engine: AsyncEngine = service.http._transport.app.state.read_engine  # type: ignore[attr-defined]
-    async with engine.connect() as reading:
-        assert {name: await reading.scalar(text(f"SHOW {name}")) for name in READING} == READING
+    state = service.http._transport.app.state  # type: ignore[attr-defined]
+    for engine, settings in ((state.read_engine, READING), (state.search_engine, SEARCHING)):
+        async with engine.connect() as reading:
+            assert {name: await reading.scalar(text(f"SHOW {name}")) for name in settings} == settings
 
 
 async def test_a_plan_for_one_prefix_is_not_kept_for_another(service: Service, connection: AsyncConnection) -> None:
     statement = await service.statement(q="Aiko T")
     others = [SELDOM if parameter == "Aiko T" else parameter for parameter in statement.parameters]
-    async with prepared(connection, statement, READING) as explain:
+    async with prepared(connection, statement, SEARCHING) as explain:
         for _ in range(8):
             await explain()
         assert (await explain(others)).rows_read(TABLE) <= 4 * math.sqrt(51 * service.orders)
@@ -186,7 +187,7 @@ async def test_no_index_is_there_in_vain(
     statement = await service.statement(limit=10, **parameters)
     walks = len(parameters.get("status", OrderStatus))
     for there in (True, False):
-        async with prepared(connection, statement, READING) as explain:
+        async with prepared(connection, statement, SEARCHING) as explain:
             plan = await explain()
         if there:
             assert f"{TABLE}_{index}" in plan.indexes
