@@ -48,11 +48,11 @@ class _Headers:
     def __init__(self, scope: Scope) -> None:
         self.wanted: int | None = 0
         self.none_match = b""
+        is_given = False
         for name, value in scope["headers"]:
             if name == b"event-position":
-                self.wanted = (
-                    int(value) if self.wanted == 0 and value.isdigit() and len(value) <= _MOST_DIGITS else None
-                )
+                self.wanted = int(value) if not is_given and value.isdigit() and len(value) <= _MOST_DIGITS else None
+                is_given = True
             elif name == b"if-none-match":
                 self.none_match += b"," + value
 
@@ -89,6 +89,7 @@ class _Keeping:
     async def _end(self, start: MutableMapping[str, Any], note: Note) -> None:
         headers = dict(start["headers"])
         etag = headers.get(b"etag", b"").decode() or f'"{hashlib.sha256(self._body).hexdigest()[:16]}"'
+        etag = etag if note.has_tag else ""
         kept = [(name, headers[name]) for name in _KEPT_HEADERS if name in headers]
         answer = Answer(note.subject, note.projections, note.position, etag, self._body, kept)
         # A position in the query is of this request alone.
@@ -98,12 +99,12 @@ class _Keeping:
 
 
 async def _send(send: Send, answer: Answer, position: Position, request: _Headers) -> None:
-    headers = [
-        (b"etag", answer.etag.encode()),
+    headers = [(b"etag", answer.etag.encode())] if answer.etag else []
+    headers += [
         (b"event-position", b"%d" % position),
         (b"cache-control", b"private, no-cache"),
     ]
-    if request.has(answer.etag):
+    if answer.etag and request.has(answer.etag):
         await send({"type": "http.response.start", "status": 304, "headers": headers})
         await send({"type": "http.response.body", "body": b""})
         return

@@ -32,7 +32,7 @@ class Freshness:
         """Take what this process has projected itself."""
         if applied.start > self._projected.value(list(applied.positions)):
             # Somebody else has projected in between.
-            self._cache.clear()
+            self._cache.clear(max(applied.positions.values(), default=Position(0)))
         elif applied.events:
             self._cache.touch(applied.aggregates, max(applied.positions.values(), default=Position(0)))
         self._projected.advance(applied.positions)
@@ -49,7 +49,7 @@ class Freshness:
         known, head = self._projected.value(), max(positions.values(), default=Position(0))
         touched = None if is_reset or head - known > _MOST_TOUCHED else await self._touched(known, head)
         if touched is None:
-            self._cache.clear()
+            self._cache.clear(head)
             self._projected.restart(positions)
         else:
             self._cache.touch(touched, head)

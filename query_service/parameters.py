@@ -1,8 +1,27 @@
 """Query parameters that every route over the read model takes."""
 
-from pydantic import BaseModel, ConfigDict, Field
+import re
+from typing import Annotated
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 MAX_POSITION = 2**63 - 1
+
+_DIGITS = re.compile(r"-?[0-9]+", re.ASCII)
+_LISTS = frozenset({"status", "event_type"})
+_ONCE = ("event-position", "last-event-id")
+
+
+def _digits(text: object) -> object:
+    if isinstance(text, str) and not _DIGITS.fullmatch(text):
+        raise ValueError("must be a whole number, in digits")
+    return text
+
+
+Number = Annotated[int, BeforeValidator(_digits)]
+"""A whole number in digits alone: no underscore, sign, point or space, which Python reads as well."""
 
 
 class ReadParameters(BaseModel):
@@ -10,6 +29,18 @@ class ReadParameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    min_position: int | None = Field(
+    min_position: Number | None = Field(
         default=None, ge=0, le=MAX_POSITION, description="As the header `Event-Position`, where headers cannot be set."
     )
+
+
+async def given_once(request: Request) -> None:
+    """Refuse a parameter that is no list, or a position, given more than once: all but one would be ignored.
+
+    Raises `RequestValidationError`.
+    """
+    names = [name for name, _ in request.query_params.multi_items()]
+    twice = [("query", name) for name in dict.fromkeys(names) if name not in _LISTS and names.count(name) > 1]
+    twice += [("header", name) for name in _ONCE if len(request.headers.getlist(name)) > 1]
+    if twice:
+        raise RequestValidationError([{"type": "repeated", "loc": where, "msg": "must be given once"} for where in twice])

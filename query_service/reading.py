@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import Select, bindparam, exists, func, literal, select, true
+from sqlalchemy import Select, bindparam, exists, false, func, literal, select, true
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from query_service.answer_cache import NOTE, Note, Subject
@@ -55,7 +55,7 @@ class ReadModel:
         rows = await fetch_all(self.engine, statement, {**(parameters or {}), **named})
         position = Position(rows[0].reached)
         self.require(position)
-        self.scope[NOTE] = Note(about, tuple(projections), position, can_be_kept=not rows[0].parked)
+        self.scope[NOTE] = Note(about, tuple(projections), position, can_be_kept=not rows[0].parked, has_tag=not rows[0].is_partial)
         return position, [row for row in rows if row.found]
 
     def depends_on_the_clock(self) -> None:
@@ -86,9 +86,10 @@ def _with_position(query: Select[Any], projections: Sequence[str], *, is_one: bo
     position = select(
         func.coalesce(func.least(reached.scalar_subquery(), before_parked.scalar_subquery()), 0).label("reached"),
         exists(select(parked.position).where(*of_these)).label("parked"),
+        (exists(select(parked.position).where(asked_for, *of_these)) if is_one else false()).label("is_partial"),
     ).subquery()
     found = query.add_columns(literal(True).label("found")).subquery()
-    return select(position.c.reached, position.c.parked, found).select_from(position.outerjoin(found, true()))
+    return select(position.c.reached, position.c.parked, position.c.is_partial, found).select_from(position.outerjoin(found, true()))
 
 
 _with_position_once = lru_cache(maxsize=256)(_with_position)

@@ -5,13 +5,14 @@ A view tells, in each of its rows, the `position` that it reflects.
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from time import monotonic
 
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from query_service.projected_position import ProjectedPosition
+from query_service.projector import RESET
 from query_service.tables import SCHEMA
 from shared.database import translate_errors
 from shared.errors import DatabaseUnavailable
@@ -32,7 +33,7 @@ class ViewRefresher:
     def __init__(
         self,
         engine: AsyncEngine,
-        views: Sequence[str],
+        views: Mapping[str, Sequence[str]],
         projected: ProjectedPosition,
         refreshed: ProjectedPosition,
         seconds: float,
@@ -42,6 +43,12 @@ class ViewRefresher:
         self._projected = projected
         self._refreshed = refreshed
         self._seconds = seconds
+        self._changed: set[str] = set()
+
+    def heard(self, payload: str) -> None:
+        """Tell that a read database's notification came: after a `RESET` rows may differ though no position has moved."""
+        if payload == RESET:
+            self._changed |= self._views.keys()
 
     async def run(self) -> None:
         """Refresh what is behind, now and then, until cancelled."""
@@ -61,10 +68,16 @@ class ViewRefresher:
         """
         with translate_errors():
             async with self._engine.begin() as connection:
-                if await _position(connection, view) < self._projected.value() and await connection.scalar(
+                reached, is_changed = self._projected.value(self._views[view]), view in self._changed
+                if (is_changed or await _position(connection, view) < reached) and await connection.scalar(
                     select(func.pg_try_advisory_xact_lock(_REFRESHING_LOCK))
                 ):
-                    await connection.execute(text(f"REFRESH MATERIALIZED VIEW CONCURRENTLY {SCHEMA}.{view}"))
+                    self._changed.discard(view)
+                    try:
+                        await connection.execute(text(f"REFRESH MATERIALIZED VIEW CONCURRENTLY {SCHEMA}.{view}"))
+                    except BaseException:
+                        self._changed |= {view} if is_changed else set()
+                        raise
                 position = await _position(connection, view)
         self._refreshed.advance({view: position})
 

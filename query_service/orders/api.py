@@ -21,13 +21,13 @@ from query_service.orders.answers import (
 from query_service.orders.history import OrderHistory
 from query_service.orders.parameters import DailyParameters, OrderFilters, OrderParameters
 from query_service.orders.queries import OrderQueries, analytics
-from query_service.parameters import ReadParameters
+from query_service.parameters import ReadParameters, given_once
 from query_service.read_your_writes import read_model
 from query_service.reading import ReadModel
 from shared.event_log.events import Position
 from shared.orders.values import CENT, OrderStatus
 
-router = APIRouter(tags=["orders"])
+router = APIRouter(tags=["orders"], dependencies=[Depends(given_once)])
 
 ReadYourWrites = Annotated[ReadModel, Depends(read_model)]
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, model_validator
 
-from query_service.parameters import ReadParameters
+from query_service.parameters import Number, ReadParameters
 from shared.orders.values import OrderStatus
 from shared.text import clean_text
 
@@ -23,6 +23,18 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 def _date_first(text: object) -> object:
     if isinstance(text, str) and not _DATE.match(text):
         raise ValueError("must start with a date, as in 2026-01-31T12:00:00Z")
+    return text
+
+
+def _day(text: object) -> object:
+    if isinstance(text, str) and not _DATE.fullmatch(text):
+        raise ValueError("must be a date, as in 2026-01-31")
+    return text
+
+
+def _plain(text: object) -> object:
+    if isinstance(text, str) and ("_" in text or not text.isascii()):
+        raise ValueError("must be a number, as in 12.50")
     return text
 
 
@@ -41,7 +53,9 @@ Name = Annotated[str, AfterValidator(partial(clean_text, maximum=200))]
 Timestamp = Annotated[AwareDatetime, BeforeValidator(_date_first), AfterValidator(_utc)]
 """A time with its zone; a bare number, which could be a year as well as seconds since 1970, is none."""
 
-Amount = Annotated[Decimal, Field(ge=0, max_digits=20, decimal_places=2)]
+Amount = Annotated[Decimal, BeforeValidator(_plain), Field(ge=0, max_digits=20, decimal_places=2)]
+Day = Annotated[date, BeforeValidator(_day)]
+"""A date alone; a number, or a time in some zone, is none."""
 
 
 class OrderFilters(ReadParameters):
@@ -57,15 +71,15 @@ class OrderFilters(ReadParameters):
     min_total: Amount | None = None
     max_total: Amount | None = None
     sort: Sort = "-placed_at"
-    limit: int = Field(default=50, ge=1, le=200)
+    limit: Number = Field(default=50, ge=1, le=200)
     cursor: str | None = Field(default=None, max_length=500, description="`next_cursor` of the page before")
 
 
 class DailyParameters(ReadParameters):
     """The days of `GET /statistics/daily`, in UTC, both included; the last thirty, unless told otherwise."""
 
-    from_: date | None = Field(default=None, alias="from")
-    to: date | None = None
+    from_: Day | None = Field(default=None, alias="from")
+    to: Day | None = None
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -86,7 +100,7 @@ class DailyParameters(ReadParameters):
 class OrderParameters(ReadParameters):
     """At which time of its life an order is wanted: now, or as it was."""
 
-    version: int | None = Field(default=None, ge=1, le=2**31 - 1, description="As it was at this version")
+    version: Number | None = Field(default=None, ge=1, le=2**31 - 1, description="As it was at this version")
     as_of: Timestamp | None = Field(default=None, description="As it was at this time")
 
     @model_validator(mode="after")

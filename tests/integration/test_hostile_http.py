@@ -211,7 +211,7 @@ def test_what_is_older_than_a_restart_is_not_kept() -> None:
     """After a jump that nobody told the aggregates of, an answer of before it may be of a replica that lags."""
     cache, stream = AnswerCache(10**6), StreamId("order", UUID(int=1))
     cache.touch([stream], Position(5))
-    cache.clear()  # as `Freshness.look` does before it restarts at, say, 100
+    cache.clear(Position(100))  # as `Freshness.look` does before it restarts at, say, 100
     cache.put(b"k", Answer(stream, ("p",), Position(50), '"1"', b"", []), cache.epoch)
     assert cache.get(b"k") is None
 
