@@ -1,7 +1,7 @@
 """What the composition root needs of an aggregate's folder."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from fastapi import APIRouter
 
@@ -12,11 +12,14 @@ from shared.web.problems import Problems
 
 @dataclass(frozen=True, slots=True)
 class Aggregate:
-    """One aggregate type on the read side: its events, its projections, its routes and their problems, its materialized views."""
+    """One aggregate type on the read side: its events, its projections, its routes and their problems.
+
+    `views` has, by the name of each materialized view, the projections that it is made of.
+    """
 
     aggregate_type: str
     events: EventRegistry
     projections: Sequence[Projection]
     router: APIRouter
     problems: Problems
-    views: Sequence[str] = ()
+    views: Mapping[str, Sequence[str]] = field(default_factory=dict)

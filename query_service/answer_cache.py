@@ -24,13 +24,15 @@ NOTE = "daicho.answer"
 class Note(NamedTuple):
     """What an answer is about, and of which state of which projections it is.
 
-    While events of these projections are parked, whether it is right depends on who asks: `can_be_kept` is False.
+    While events of these projections are parked, whether it is right depends on who asks: `can_be_kept` is False. One
+    about an aggregate that has such events changes when they are applied, though its version may not: `has_tag` is False.
     """
 
     subject: Subject
     projections: tuple[str, ...]
     position: Position
     can_be_kept: bool
+    has_tag: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +95,10 @@ class AnswerCache:
             _, last = self._touched.popitem(last=False)
             self._forgotten = max(self._forgotten, last)
 
-    def clear(self) -> None:
-        """Forget every answer, and those that are being asked for."""
+    def clear(self, position: Position) -> None:
+        """Forget every answer, those that are being asked for, and any that will be of before a position."""
+        self._touched.clear()
+        self._forgotten = position
         self._answers.clear()
         self._keys.clear()
         self._size = 0

@@ -61,7 +61,7 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
     listener = EventListener(engines.listen, _each(projector.wake, streams.tail.wake))
     rebuilds = _rebuilds(settings, engines, registry, aggregates)
     refreshed = ProjectedPosition(settings.max_waiting_reads)
-    views = [view for aggregate in aggregates for view in aggregate.views]
+    views = {view: of for aggregate in aggregates for view, of in aggregate.views.items()}
     refresher = ViewRefresher(engines.refresh, views, projected, refreshed, settings.refresh_seconds)
 
     def heard(payload: str) -> None:

@@ -30,9 +30,14 @@ class CatchingUp:
             return None
         try:
             page = await self._pages.read(after, PAGE_EVENTS, filters, PAGE_BYTES)
-            pieces = [render_as(event, schema, self._events) for event in page.events]
         finally:
             self._turns.release()
-        if page.searched > (page.events[-1].position if page.events else after):
+        pieces, size = [], 0
+        for event in page.events:
+            pieces.append(render_as(event, schema, self._events))
+            after, size = event.position, size + len(pieces[-1])
+            if size >= PAGE_BYTES:
+                return Taken(b"".join(pieces), after)
+        if page.searched > after:
             pieces.append(position_message(page.searched, "nothing else up to here"))
         return Taken(b"".join(pieces), page.searched)

@@ -4,7 +4,7 @@ A route's `ReadModel` notes what its answer is about; such an answer is kept and
 """
 
 import hashlib
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -48,11 +48,11 @@ class _Headers:
     def __init__(self, scope: Scope) -> None:
         self.wanted: int | None = 0
         self.none_match = b""
+        is_given = False
         for name, value in scope["headers"]:
             if name == b"event-position":
-                self.wanted = (
-                    int(value) if self.wanted == 0 and value.isdigit() and len(value) <= _MOST_DIGITS else None
-                )
+                self.wanted = int(value) if not is_given and value.isdigit() and len(value) <= _MOST_DIGITS else None
+                is_given = True
             elif name == b"if-none-match":
                 self.none_match += b"," + value
 
@@ -63,7 +63,7 @@ class _Headers:
 
 
 class _Keeping:
-    """Passes a response on; one with a note is collected, kept, and perhaps answered with 304."""
+    """Passes a response on; one with a note is collected, kept, and perhaps answered with 304; one with an ETag that too."""
 
     def __init__(self, scope: Scope, send: Send, key: bytes, cache: AnswerCache, headers: _Headers) -> None:
         self._scope = scope
@@ -73,11 +73,21 @@ class _Keeping:
         self._headers = headers
         self._epoch = cache.epoch
         self._start: Message | None = None
+        self._is_answered = False
         self._body = b""
 
     async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start" and message["status"] == _OK and NOTE in self._scope:
-            self._start = message
+        if message["type"] == "http.response.start" and message["status"] == _OK:
+            headers = dict(message["headers"])
+            if NOTE in self._scope:
+                self._start = message
+                return
+            if b"etag" in headers and self._headers.has(headers[b"etag"].decode()):
+                kept = [(name, value) for name, value in message["headers"] if not name.startswith(b"content-")]
+                await _send_not_modified(self._send, kept)
+                self._is_answered = True
+                return
+        if self._is_answered:
             return
         if self._start is None:
             await self._send(message)
@@ -89,6 +99,7 @@ class _Keeping:
     async def _end(self, start: MutableMapping[str, Any], note: Note) -> None:
         headers = dict(start["headers"])
         etag = headers.get(b"etag", b"").decode() or f'"{hashlib.sha256(self._body).hexdigest()[:16]}"'
+        etag = etag if note.has_tag else ""
         kept = [(name, headers[name]) for name in _KEPT_HEADERS if name in headers]
         answer = Answer(note.subject, note.projections, note.position, etag, self._body, kept)
         # A position in the query is of this request alone.
@@ -98,15 +109,19 @@ class _Keeping:
 
 
 async def _send(send: Send, answer: Answer, position: Position, request: _Headers) -> None:
-    headers = [
-        (b"etag", answer.etag.encode()),
+    headers = [(b"etag", answer.etag.encode())] if answer.etag else []
+    headers += [
         (b"event-position", b"%d" % position),
         (b"cache-control", b"private, no-cache"),
     ]
-    if request.has(answer.etag):
-        await send({"type": "http.response.start", "status": 304, "headers": headers})
-        await send({"type": "http.response.body", "body": b""})
+    if answer.etag and request.has(answer.etag):
+        await _send_not_modified(send, headers)
         return
     headers += [*answer.headers, (b"content-length", b"%d" % len(answer.body))]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body})
+
+
+async def _send_not_modified(send: Send, headers: Sequence[tuple[bytes, bytes]]) -> None:
+    await send({"type": "http.response.start", "status": 304, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})

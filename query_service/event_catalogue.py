@@ -1,6 +1,6 @@
 """The event catalogue: every event as JSON Schema, in an AsyncAPI 3 document."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -11,7 +11,32 @@ from shared.event_log.json_form import EventForm
 from shared.event_log.registry import EventRegistry
 
 _REF = "#/components/schemas/"
-_CHANNEL = "events"
+_CHANNELS = {
+    "events": (
+        "/events",
+        "The event log, in pages",
+        "Read over HTTP in pages: `after` is the position behind which a page starts.",
+    ),
+    "eventStream": (
+        "/events/stream",
+        "The event log, as it grows",
+        (
+            "Server-Sent Events: `id` is the position, `event` the type, `data` the payload. Who reconnects with"
+            " `Last-Event-ID` misses nothing; a block with an id and no data tells how far the stream has come."
+        ),
+    ),
+}
+_AFTER = {"type": "integer", "minimum": 0, "description": "Events past this position"}
+_OPERATIONS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "listEvents": ("events", {"after": _AFTER, "limit": {"type": "integer", "minimum": 1, "maximum": 1000}}),
+    "streamEvents": ("eventStream", {"after": _AFTER}),
+}
+_FILTERS = {
+    "event_type": {"type": "array", "items": {"type": "string"}, "description": "Events of these types"},
+    "aggregate_id": {"type": "string", "format": "uuid", "description": "Events of this aggregate"},
+    "correlation_id": {"type": "string", "description": "Events of this correlation"},
+    "schema": {"enum": ["current", "stored"], "description": "Upcast to the current version, or as stored"},
+}
 
 _INFO = {
     "title": "Daicho events",
@@ -46,33 +71,35 @@ def asyncapi_document(registries: Mapping[str, EventRegistry]) -> dict[str, Any]
         "asyncapi": "3.0.0",
         "info": _INFO,
         "defaultContentType": "application/json",
-        "channels": {
-            _CHANNEL: {
-                "address": "/events",
-                "title": "The event log",
-                "description": "Read over HTTP in pages: `after` is the position behind which a page starts.",
-                "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in messages},
-            }
-        },
+        "channels": {name: _channel(*about, messages) for name, about in _CHANNELS.items()},
         "operations": {
-            "listEvents": {
-                "action": "send",
-                "channel": {"$ref": f"#/channels/{_CHANNEL}"},
-                "summary": "Give the events past a position, in order.",
-                "messages": [{"$ref": f"#/channels/{_CHANNEL}/messages/{name}"} for name in messages],
-                "bindings": {"http": {"method": "GET", "query": _query(), "bindingVersion": "0.3.0"}},
-            }
+            operation: _operation(channel, query, messages) for operation, (channel, query) in _OPERATIONS.items()
         },
         "components": {"messages": messages, "schemas": schemas},
     }
 
 
-def _query() -> dict[str, Any]:
+def _channel(address: str, title: str, description: str, messages: Iterable[str]) -> dict[str, Any]:
     return {
-        "type": "object",
-        "properties": {
-            "after": {"type": "integer", "minimum": 0, "description": "Events past this position"},
-            "limit": {"type": "integer", "minimum": 1, "maximum": 1000},
+        "address": address,
+        "title": title,
+        "description": description,
+        "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in messages},
+    }
+
+
+def _operation(channel: str, query: Mapping[str, Any], messages: Iterable[str]) -> dict[str, Any]:
+    return {
+        "action": "send",
+        "channel": {"$ref": f"#/channels/{channel}"},
+        "summary": f"Give the events past a position, in order: {channel}.",
+        "messages": [{"$ref": f"#/channels/{channel}/messages/{name}"} for name in messages],
+        "bindings": {
+            "http": {
+                "method": "GET",
+                "query": {"type": "object", "properties": {**query, **_FILTERS}},
+                "bindingVersion": "0.3.0",
+            }
         },
     }
 

@@ -11,10 +11,10 @@ from query_service.event_stream import EventStream
 from query_service.event_stream_response import EventStreamResponse
 from query_service.event_streams import EventStreams
 from query_service.events_api import FilterParameters
-from query_service.parameters import MAX_POSITION
+from query_service.parameters import MAX_POSITION, Number, given_once
 from shared.event_log.events import Position
 
-router = APIRouter(tags=["events"])
+router = APIRouter(tags=["events"], dependencies=[Depends(given_once)])
 
 _MESSAGE = {
     "type": "object",
@@ -40,13 +40,14 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 class StreamParameters(FilterParameters):
     """Filters and start of `GET /events/stream`."""
 
-    after: int | None = Field(
+    after: Number | None = Field(
         default=None, ge=0, le=MAX_POSITION, description="Events past this position; without it, those to come"
     )
 
 
 LastEventId = Annotated[
-    int | None, Header(ge=0, le=MAX_POSITION, description="Where a client that reconnects goes on; goes before `after`")
+    Number | None,
+    Header(ge=0, le=MAX_POSITION, description="Where a client that reconnects goes on; goes before `after`"),
 ]
 
 

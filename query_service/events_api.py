@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from query_service.event_pages import EventFilters, EventPages
-from query_service.parameters import MAX_POSITION, ReadParameters
+from query_service.parameters import MAX_POSITION, Number, ReadParameters, given_once
 from query_service.read_your_writes import read_model
 from query_service.reading import ReadModel
 from shared.event_log.events import Position, RecordedEvent
@@ -17,7 +17,7 @@ from shared.event_log.json_form import EventForm, event_json
 from shared.event_log.registry import EventRegistry
 from shared.web.correlation import VISIBLE_ASCII
 
-router = APIRouter(tags=["events"])
+router = APIRouter(tags=["events"], dependencies=[Depends(given_once)])
 
 Schema = Annotated[
     Literal["current", "stored"],
@@ -60,8 +60,8 @@ class FilterParameters(ShownParameters):
 class EventParameters(FilterParameters, ReadParameters):
     """Filters and page of `GET /events`."""
 
-    after: int = Field(default=0, ge=0, le=MAX_POSITION, description="Events past this position")
-    limit: int = Field(default=100, ge=1, le=1000)
+    after: Number = Field(default=0, ge=0, le=MAX_POSITION, description="Events past this position")
+    limit: Number = Field(default=100, ge=1, le=1000)
 
 
 class Events(BaseModel):
@@ -88,6 +88,8 @@ async def list_events(
     It is read from the log itself, so it holds whatever a command was answered for.
     """
     pages = cast("EventPages", request.app.state.event_pages)
+    if read.wanted:
+        await read.head(request.app.state.event_log)
     page = await pages.read(Position(parameters.after), parameters.limit, parameters.filters())
     read.require(page.head)
     items = shown(page.events, parameters.schema_, request)

@@ -32,7 +32,7 @@ class Freshness:
         """Take what this process has projected itself."""
         if applied.start > self._projected.value(list(applied.positions)):
             # Somebody else has projected in between.
-            self._cache.clear()
+            self._cache.clear(max(applied.positions.values(), default=Position(0)))
         elif applied.events:
             self._cache.touch(applied.aggregates, max(applied.positions.values(), default=Position(0)))
         self._projected.advance(applied.positions)
@@ -46,19 +46,19 @@ class Freshness:
         async with connection.begin():
             found = await connection.execute(select(row.projection, row.position).where(row.generation == "live"))
             positions = {one.projection: Position(one.position) for one in found}
-        known, head = self._projected.value(), max(positions.values(), default=Position(0))
-        touched = None if is_reset or head - known > _MOST_TOUCHED else await self._touched(known, head)
-        if touched is None:
-            self._cache.clear()
+        known = {name: self._projected.value([name]) for name in positions}
+        moved = [name for name, position in positions.items() if position > known[name]]
+        after = min((known[name] for name in moved), default=Position(0))
+        last = max((positions[name] for name in moved), default=Position(0))
+        if is_reset or last - after > _MOST_TOUCHED:
+            self._cache.clear(max(positions.values(), default=Position(0)))
             self._projected.restart(positions)
-        else:
-            self._cache.touch(touched, head)
+        elif moved:
+            self._cache.touch(await self._touched(after, last), last)
             self._projected.advance(positions)
 
     async def _touched(self, after: Position, last: Position) -> frozenset[StreamId]:
         """Give the aggregates of the events past one position and up to another."""
-        if last <= after:
-            return frozenset()
         row = events.c
         query = (
             select(row.aggregate_type, row.aggregate_id).where(row.position > after, row.position <= last).distinct()

@@ -29,8 +29,13 @@ class ProjectedPosition:
     def __init__(self, max_waiting: int) -> None:
         self._max_waiting = max_waiting
         self._positions: Mapping[str, Position] = {}
-        self._waiting: dict[tuple[str, ...], list[_Waiting]] = {}
+        self._waiting: dict[tuple[str, ...] | None, list[_Waiting]] = {}
         self._order = count()
+
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return sum(map(len, self._waiting.values()))
 
     def value(self, projections: Sequence[str] | None = None) -> Position:
         """Give the position that every one of these projections has reached; None: every one there is."""
@@ -54,28 +59,25 @@ class ProjectedPosition:
             if not waiting:
                 del self._waiting[projections]
 
-    async def wait_for(self, projections: Sequence[str], position: Position, seconds: float) -> None:
-        """Return once these projections have reached the position.
+    async def wait_for(self, projections: Sequence[str] | None, position: Position, seconds: float) -> None:
+        """Return once these projections have reached the position; None: every one there is.
 
         Raises `ReadModelBehind` after that many seconds, `Overloaded` if too many are waiting.
         """
         if position <= self.value(projections):
             return
-        if self._count() >= self._max_waiting:
+        if self.waiting >= self._max_waiting:
             self._forget_those_gone()
-            if self._count() >= self._max_waiting:
+            if self.waiting >= self._max_waiting:
                 raise Overloaded("Too many requests are waiting for the read model.")
         woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        waiting = self._waiting.setdefault(tuple(projections), [])
+        waiting = self._waiting.setdefault(None if projections is None else tuple(projections), [])
         heapq.heappush(waiting, _Waiting(position, next(self._order), woken))
         try:
             async with asyncio.timeout(seconds):
                 await woken
         except TimeoutError:
             raise ReadModelBehind(position, self.value(projections)) from None
-
-    def _count(self) -> int:
-        return sum(map(len, self._waiting.values()))
 
     def _forget_those_gone(self) -> None:
         for projections, waiting in list(self._waiting.items()):

@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Annotated, cast
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel, ConfigDict
+from fastapi import APIRouter, Depends, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
 
-from query_service.parameters import MAX_POSITION
+from query_service.parameters import MAX_POSITION, Number, given_once
 from query_service.parking import parked_aggregates
 from query_service.projection import Projection
 from query_service.projection_statuses import ProjectionStatus, ProjectionStatuses
@@ -17,7 +17,26 @@ from query_service.retrying import Retrying
 from shared.database import fetch_all, translate_errors
 from shared.errors import DaichoError
 
-router = APIRouter(tags=["operations"])
+router = APIRouter(tags=["operations"], dependencies=[Depends(given_once)])
+
+
+class NoParameters(BaseModel):
+    """The query of routes that take none; whatever is given is refused by name."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ParkedParameters(NoParameters):
+    """A page of `GET /projections/{name}/parked`."""
+
+    after: Number = Field(default=0, ge=0, le=MAX_POSITION, description="Past this position")
+    limit: Number = Field(default=100, ge=1, le=1000)
+
+
+class RetryParameters(NoParameters):
+    """What `POST /projections/{name}/parked/retry` applies again."""
+
+    aggregate_id: UUID | None = Field(default=None, description="This aggregate's events; without it, all")
 
 
 class UnknownProjection(DaichoError):
@@ -53,13 +72,13 @@ class RetryResult(BaseModel):
 
 
 @router.get("/projections", operation_id="listProjections", summary="How far each projection is")
-async def list_projections(request: Request) -> list[ProjectionStatus]:
+async def list_projections(_: Annotated[NoParameters, Query()], request: Request) -> list[ProjectionStatus]:
     """Give each projection's position, its lag in events and seconds, what is parked, and how its rebuild goes."""
-    return await cast("ProjectionStatuses", request.app.state.projection_statuses).list()
+    return await _statuses(request)
 
 
 @router.post("/projections/{name}/rebuild", status_code=202, operation_id="rebuildProjection", summary="Rebuild one")
-async def rebuild_projection(name: str, request: Request) -> ProjectionStatus:
+async def rebuild_projection(name: str, _: Annotated[NoParameters, Query()], request: Request) -> ProjectionStatus:
     """Build it anew from the whole log, in the background, and have it take the live one's place; queries go on.
 
     Asked again while that is under way, it goes on. `GET /projections` tells how far it is.
@@ -68,32 +87,30 @@ async def rebuild_projection(name: str, request: Request) -> ProjectionStatus:
     with translate_errors():
         async with request.app.state.read_engine.connect() as connection:
             await requests.request(connection, [projection])
-    statuses = await list_projections(request)
-    return next(status for status in statuses if status.name == name)
+    return next(status for status in await _statuses(request) if status.name == name)
 
 
 @router.get("/projections/{name}/parked", operation_id="listParked", summary="What a projection could not apply")
-async def list_parked(
-    name: str,
-    request: Request,
-    after: Annotated[int, Query(ge=0, le=MAX_POSITION, description="Past this position")] = 0,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-) -> list[Parked]:
+async def list_parked(name: str, page: Annotated[ParkedParameters, Query()], request: Request) -> list[Parked]:
     """Give each aggregate with parked events: where they begin, what is wrong there, and how many wait.
 
     Every other aggregate goes on meanwhile.
     """
     projection = _projection(name, request)
-    rows = await fetch_all(request.app.state.read_engine, parked_aggregates([projection.name], after, limit))
+    rows = await fetch_all(request.app.state.read_engine, parked_aggregates([projection.name], page.after, page.limit))
     return [Parked.model_validate(row) for row in rows]
 
 
 @router.post("/projections/{name}/parked/retry", operation_id="retryParked", summary="Apply parked events again")
-async def retry_parked(name: str, request: Request, aggregate_id: UUID | None = None) -> RetryResult:
+async def retry_parked(name: str, which: Annotated[RetryParameters, Query()], request: Request) -> RetryResult:
     """Apply, in order and by today's code, what is parked, of one aggregate or all; tell what still could not be."""
     retrying = cast("Retrying", request.app.state.retrying)
-    result = await retrying.retry([_projection(name, request).name], aggregate_id)
+    result = await retrying.retry([_projection(name, request).name], which.aggregate_id)
     return RetryResult(applied=result.applied, parked=result.parked)
+
+
+async def _statuses(request: Request) -> list[ProjectionStatus]:
+    return await cast("ProjectionStatuses", request.app.state.projection_statuses).list()
 
 
 def _projection(name: str, request: Request) -> Projection:

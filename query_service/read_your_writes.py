@@ -6,29 +6,31 @@ from typing import Annotated
 from fastapi import Header, Query, Request
 from pydantic import BaseModel, Field
 
-from query_service.parameters import MAX_POSITION
+from query_service.parameters import MAX_POSITION, Number
 from query_service.reading import ReadModel
 from shared.event_log.events import Position
 
 DEFAULT_WAIT = 2.0
 MAX_WAIT = 30.0
 
-_WAIT = re.compile(r"wait=([0-9]{1,9})", re.IGNORECASE)
+_WAIT = re.compile(r'\s*wait\s*=\s*("?)([0-9]{1,9})\1\s*(;.*)?', re.IGNORECASE | re.ASCII)
 
 
 class PositionHeaders(BaseModel):
     """Request headers that every route over the read model takes."""
 
-    event_position: int | None = Field(
+    event_position: Number | None = Field(
         default=None, ge=0, le=MAX_POSITION, description="The `Event-Position` of a command's answer."
     )
-    prefer: str | None = Field(default=None, description="`wait=S`: seconds to wait for the position (2, at most 30).")
+    prefer: list[str] | None = Field(
+        default=None, description="`wait=S`: seconds to wait for the position (2, at most 30)."
+    )
 
 
 async def read_model(
     request: Request,
     headers: Annotated[PositionHeaders, Header()],
-    min_position: Annotated[int | None, Query(ge=0, le=MAX_POSITION)] = None,
+    min_position: Annotated[Number | None, Query(ge=0, le=MAX_POSITION)] = None,
 ) -> ReadModel:
     """Give the read model, at the request's position or past it.
 
@@ -40,9 +42,9 @@ async def read_model(
     return ReadModel(state.read_engine, state.search_engine, state.projected, request.scope, wanted, seconds)
 
 
-def _wait_seconds(prefer: str | None) -> float:
+def _wait_seconds(prefer: list[str] | None) -> float:
     """Give the wait of a Prefer header (RFC 7240), which is a wish: what cannot be read is ignored."""
-    for preference in (prefer or "").split(","):
-        if match := _WAIT.fullmatch(preference.strip()):
-            return min(float(match[1]), MAX_WAIT)
+    for preference in ",".join(prefer or ()).split(","):
+        if match := _WAIT.fullmatch(preference):
+            return min(float(match[2]), MAX_WAIT)
     return DEFAULT_WAIT

@@ -1,11 +1,12 @@
 """Reading a read model, together with the position that it reflects."""
 
 from collections.abc import Mapping, MutableMapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import Select, bindparam, exists, func, literal, select, true
+from sqlalchemy import Select, bindparam, exists, false, func, literal, select, true
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from query_service.answer_cache import NOTE, Note, Subject
@@ -13,6 +14,7 @@ from query_service.projected_position import ProjectedPosition, ReadModelBehind
 from query_service.tables import checkpoints, parked_events
 from shared.database import AnyRow, fetch_all
 from shared.event_log.events import Position, StreamId
+from shared.event_log.reader import EventLog
 
 READING: Final = {"random_page_cost": "1.1"}
 """PostgreSQL's settings for the connections that read models are read on.
@@ -47,7 +49,9 @@ class ReadModel:
         So both are of one snapshot. Gives the position that every one of the projections has reached, for one
         aggregate not past events of it that are parked; and the query's rows, in no promised order. The answer
         may be kept as long as nothing happens to what it is about. The query should be one of a few that are made
-        once: what is built out of it is kept; for one aggregate, or without parameters, PostgreSQL's plan as well. Raises `ReadModelBehind`, `DatabaseUnavailable` and `Overloaded`.
+        once: what is built out of it is kept, and PostgreSQL's plan for one aggregate or without parameters.
+
+        Raises `ReadModelBehind`, `DatabaseUnavailable` and `Overloaded`.
         """
         await self.projected.wait_for(projections, self.wanted, self.seconds)
         is_one = isinstance(about, StreamId)
@@ -57,8 +61,22 @@ class ReadModel:
         rows = await fetch_all(engine, statement, {**parameters, **named})
         position = Position(rows[0].reached)
         self.require(position)
-        self.scope[NOTE] = Note(about, tuple(projections), position, can_be_kept=not rows[0].parked)
+        told = {"can_be_kept": not rows[0].parked, "has_tag": not rows[0].is_partial}
+        self.scope[NOTE] = Note(about, tuple(projections), position, **told)
         return position, [row for row in rows if row.found]
+
+    async def head(self, log: EventLog) -> Position:
+        """Give the head of the log, which has what is wanted before any projection; if it has not, wait.
+
+        Raises `ReadModelBehind`, `DatabaseUnavailable` and `Overloaded`.
+        """
+        head = await log.head()
+        if head < self.wanted:
+            with suppress(ReadModelBehind):
+                await self.projected.wait_for(None, self.wanted, self.seconds)
+            head = await log.head()
+            self.require(head)
+        return head
 
     def depends_on_the_clock(self) -> None:
         """Have the answer that was read not kept: tomorrow, the same request has another."""
@@ -90,6 +108,8 @@ def _with_position(query: Select[Any], projections: Sequence[str], *, is_one: bo
     position = select(
         func.coalesce(func.least(reached.scalar_subquery(), before_parked.scalar_subquery()), 0).label("reached"),
         exists(select(parked.position).where(*of_these)).label("parked"),
+        (exists(select(parked.position).where(asked_for, *of_these)) if is_one else false()).label("is_partial"),
     ).subquery()
     found = query.add_columns(literal(True).label("found")).subquery()
-    return select(position.c.reached, position.c.parked, found).select_from(position.outerjoin(found, true()))
+    told = (position.c.reached, position.c.parked, position.c.is_partial)
+    return select(*told, found).select_from(position.outerjoin(found, true()))

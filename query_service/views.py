@@ -1,11 +1,11 @@
 """Materialized views over read models: refreshed concurrently, not at every event, by one replica at a time.
 
-A view tells, in each of its rows, the `position` that it reflects.
+A view tells, in each of its rows, the `position` that it reflects, and the positions of events `parked` up to there.
 """
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from time import monotonic
 
 from sqlalchemy import func, select, text
@@ -32,7 +32,7 @@ class ViewRefresher:
     def __init__(
         self,
         engine: AsyncEngine,
-        views: Sequence[str],
+        views: Mapping[str, Sequence[str]],
         projected: ProjectedPosition,
         refreshed: ProjectedPosition,
         seconds: float,
@@ -57,17 +57,25 @@ class ViewRefresher:
     async def refresh(self, view: str) -> None:
         """Refresh a view, unless it is at the projected position or another replica is at it; see where it is.
 
-        Raises `DatabaseUnavailable`.
+        What a retry of parked events has applied is also new, though no position moves. Raises `DatabaseUnavailable`.
         """
+        of = self._views[view]
         with translate_errors():
             async with self._engine.begin() as connection:
-                if await _position(connection, view) < self._projected.value() and await connection.scalar(
+                position, is_current = await _state(connection, view, of)
+                if (position < self._projected.value(of) or not is_current) and await connection.scalar(
                     select(func.pg_try_advisory_xact_lock(_REFRESHING_LOCK))
                 ):
                     await connection.execute(text(f"REFRESH MATERIALIZED VIEW CONCURRENTLY {SCHEMA}.{view}"))
-                position = await _position(connection, view)
+                    position, _ = await _state(connection, view, of)
         self._refreshed.advance({view: position})
 
 
-async def _position(connection: AsyncConnection, view: str) -> Position:
-    return Position(await connection.scalar(text(f"SELECT max(position) FROM {SCHEMA}.{view}")) or 0)  # noqa: S608 - ours
+async def _state(connection: AsyncConnection, view: str, projections: Sequence[str]) -> tuple[Position, bool]:
+    """Give a view's position, and whether the same events are parked as when it was made."""
+    query = text(
+        f"SELECT position, parked = ARRAY(SELECT p.position FROM {SCHEMA}.parked_events p WHERE p.generation = 'live'"  # noqa: S608 - our names
+        f" AND p.projection = ANY(:projections) ORDER BY p.position) FROM {SCHEMA}.{view} LIMIT 1"
+    )
+    found = (await connection.execute(query, {"projections": list(projections)})).one_or_none()
+    return (Position(0), False) if found is None else (Position(found[0]), found[1])

@@ -7,5 +7,10 @@ from shared.orders.events import AGGREGATE_TYPE, EVENTS
 from shared.orders.problems import PROBLEMS
 
 ORDERS = Aggregate(
-    AGGREGATE_TYPE, EVENTS, (ORDER_SUMMARIES, ORDER_DETAILS, ORDER_ITEMS), router, PROBLEMS, ("order_statistics",)
+    AGGREGATE_TYPE,
+    EVENTS,
+    (ORDER_SUMMARIES, ORDER_DETAILS, ORDER_ITEMS),
+    router,
+    PROBLEMS,
+    {"order_statistics": [ORDER_SUMMARIES.name]},
 )

@@ -21,13 +21,13 @@ from query_service.orders.answers import (
 from query_service.orders.history import OrderHistory
 from query_service.orders.parameters import DailyParameters, OrderFilters, OrderParameters
 from query_service.orders.queries import OrderQueries, analytics
-from query_service.parameters import ReadParameters
+from query_service.parameters import ReadParameters, given_once
 from query_service.read_your_writes import read_model
 from query_service.reading import ReadModel
 from shared.event_log.events import Position
 from shared.orders.values import CENT, OrderStatus
 
-router = APIRouter(tags=["orders"])
+router = APIRouter(tags=["orders"], dependencies=[Depends(given_once)])
 
 ReadYourWrites = Annotated[ReadModel, Depends(read_model)]
 
@@ -39,7 +39,7 @@ async def order_queries(read: ReadYourWrites) -> OrderQueries:
 
 async def order_history(request: Request, read: ReadYourWrites) -> OrderHistory:
     """Give what this app's event log tells of orders."""
-    return OrderHistory(request.app.state.event_log, request.app.state.event_registry, read.require)
+    return OrderHistory(request.app.state.event_log, request.app.state.event_registry, read)
 
 
 Orders = Annotated[OrderQueries, Depends(order_queries)]
@@ -123,9 +123,7 @@ async def get_daily_statistics(
 async def get_status_analytics(_: Read, read: ReadYourWrites, request: Request, response: Response) -> StatusAnalytics:
     """Give the totals of each status from a materialized view, which is refreshed every few seconds."""
     await request.app.state.refreshed.wait_for(["order_statistics"], read.wanted, read.seconds)
-    rows = await analytics(read.engine)
-    position = Position(rows[0].position)
-    read.require(position)
+    position, rows = await analytics(read)
     _reflects(response, position)
     order = {status: number for number, status in enumerate(OrderStatus)}
     by_status = [StatusStatistics.model_validate(row, from_attributes=True) for row in rows]

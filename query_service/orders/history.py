@@ -1,6 +1,6 @@
 """Orders as they were: read from their events, folded by the projections' own code, in memory."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from uuid import UUID
@@ -9,6 +9,7 @@ from query_service.orders.answers import Details
 from query_service.orders.projections import ORDER_DETAILS, ORDER_SUMMARIES
 from query_service.orders.projections.items import lines
 from query_service.projection import DecodedEvent
+from query_service.reading import ReadModel
 from shared.event_log.events import Position, RecordedEvent, StreamId
 from shared.event_log.reader import EventLog
 from shared.event_log.registry import EventRegistry
@@ -19,19 +20,17 @@ from shared.orders.events import AGGREGATE_TYPE, OrderPlaced
 class OrderHistory:
     """Reads the streams of orders. Every method gives a position that its answer reflects at least, first.
 
-    All raise what `require`, which is told the position before anything else is said, `OrderNotFound`,
-    `EventSchemaError`, `DatabaseUnavailable` and `Overloaded`.
+    All raise what `ReadModel.head` raises, before anything else is said, `OrderNotFound` and `EventSchemaError`.
     """
 
-    def __init__(self, log: EventLog, events: EventRegistry, require: Callable[[Position], None]) -> None:
+    def __init__(self, log: EventLog, events: EventRegistry, read: ReadModel) -> None:
         self._log = log
         self._events = events
-        self._require = require
+        self._read = read
 
     async def events(self, order_id: UUID) -> tuple[Position, Sequence[RecordedEvent]]:
         """Give an order's events, oldest first."""
-        position = await self._log.head()
-        self._require(position)
+        position = await self._read.head(self._log)
         events = await self._log.read_stream(StreamId(AGGREGATE_TYPE, order_id))
         if not events:
             raise OrderNotFound(position)

@@ -1,14 +1,14 @@
 """What can be asked of the order read models."""
 
 import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import partial
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, model_validator
 
-from query_service.parameters import ReadParameters
+from query_service.parameters import Number, ReadParameters, invalid
 from shared.orders.values import OrderStatus
 from shared.text import clean_text
 
@@ -23,6 +23,18 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 def _date_first(text: object) -> object:
     if isinstance(text, str) and not _DATE.match(text):
         raise ValueError("must start with a date, as in 2026-01-31T12:00:00Z")
+    return text
+
+
+def _day(text: object) -> object:
+    if isinstance(text, str) and not _DATE.fullmatch(text):
+        raise ValueError("must be a date, as in 2026-01-31")
+    return text
+
+
+def _plain(text: object) -> object:
+    if isinstance(text, str) and ("_" in text or not text.isascii()):
+        raise ValueError("must be a number, as in 12.50")
     return text
 
 
@@ -41,7 +53,9 @@ Name = Annotated[str, AfterValidator(partial(clean_text, maximum=200))]
 Timestamp = Annotated[AwareDatetime, BeforeValidator(_date_first), AfterValidator(_utc)]
 """A time with its zone; a bare number, which could be a year as well as seconds since 1970, is none."""
 
-Amount = Annotated[Decimal, Field(ge=0, max_digits=20, decimal_places=2)]
+Amount = Annotated[Decimal, BeforeValidator(_plain), Field(ge=0, max_digits=20, decimal_places=2)]
+Day = Annotated[date, BeforeValidator(_day)]
+"""A date alone; a number, or a time in some zone, is none."""
 
 
 class OrderFilters(ReadParameters):
@@ -57,36 +71,34 @@ class OrderFilters(ReadParameters):
     min_total: Amount | None = None
     max_total: Amount | None = None
     sort: Sort = "-placed_at"
-    limit: int = Field(default=50, ge=1, le=200)
+    limit: Number = Field(default=50, ge=1, le=200)
     cursor: str | None = Field(default=None, max_length=500, description="`next_cursor` of the page before")
 
 
 class DailyParameters(ReadParameters):
     """The days of `GET /statistics/daily`, in UTC, both included; the last thirty, unless told otherwise."""
 
-    from_: date | None = Field(default=None, alias="from")
-    to: date | None = None
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        if self.from_ is not None and self.to is not None and not 0 <= (self.to - self.from_).days < MOST_DAYS:
-            raise ValueError(f"to must not be before from, nor {MOST_DAYS} days or more behind it")
-        return self
+    from_: Day | None = Field(default=None, alias="from")
+    to: Day | None = None
 
     def days(self, today: date) -> tuple[date, date]:
-        """Give the first and the last day."""
-        try:
-            last = self.to or (today if self.from_ is None else max(today, self.from_))
-            first = self.from_ or last - timedelta(days=_USUAL_DAYS - 1)
-        except OverflowError:
-            first, last = date.min, self.to or today
-        return max(first, last - timedelta(days=min(MOST_DAYS, last.toordinal()) - 1)), last
+        """Give the first and the last day.
+
+        Raises `RequestValidationError`.
+        """
+        last = self.to or max(today, self.from_ or today)
+        first = self.from_ or date.fromordinal(max(1, last.toordinal() - _USUAL_DAYS + 1))
+        if last < first:
+            raise invalid(("query", "to"), because="must not be before from")
+        if (last - first).days >= MOST_DAYS:
+            raise invalid(("query", "from"), because=f"must be less than {MOST_DAYS} days before to, or today")
+        return first, last
 
 
 class OrderParameters(ReadParameters):
     """At which time of its life an order is wanted: now, or as it was."""
 
-    version: int | None = Field(default=None, ge=1, le=2**31 - 1, description="As it was at this version")
+    version: Number | None = Field(default=None, ge=1, le=2**31 - 1, description="As it was at this version")
     as_of: Timestamp | None = Field(default=None, description="As it was at this time")
 
     @model_validator(mode="after")

@@ -6,12 +6,12 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Text, bindparam, cast, func, select
+from sqlalchemy import ColumnElement, Select, Text, bindparam, cast, exists, func, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from query_service.orders.listing import descends, next_cursor, page_query, sort_key
 from query_service.orders.parameters import OrderFilters
+from query_service.orders.projections import ORDER_SUMMARIES
 from query_service.orders.tables import (
     order_details,
     order_items,
@@ -21,6 +21,7 @@ from query_service.orders.tables import (
     sales_by_day,
 )
 from query_service.reading import ReadModel
+from query_service.tables import parked_events
 from shared.database import AnyRow, fetch_all
 from shared.event_log.events import Position, StreamId
 from shared.orders.errors import OrderNotFound
@@ -73,12 +74,17 @@ class OrderQueries:
         return position, sorted(rows, key=lambda row: row.day)
 
 
-async def analytics(engine: AsyncEngine) -> Sequence[AnyRow]:
-    """Give the rows of the materialized view.
+async def analytics(read: ReadModel) -> tuple[Position, Sequence[AnyRow]]:
+    """Give the position that the materialized view reflects, and its rows.
 
-    Raises `DatabaseUnavailable` and `Overloaded`.
+    Raises `ReadModelBehind`, also if the wanted event itself is parked, or was when the view was made,
+    `DatabaseUnavailable` and `Overloaded`.
     """
-    return await fetch_all(engine, select(order_statistics))
+    rows = await fetch_all(read.engine, _STATISTICS, {"wanted": read.wanted})
+    position = Position(rows[0].position)
+    is_parked = rows[0].is_parked or read.wanted in rows[0].parked
+    read.require(Position(read.wanted - 1) if is_parked else position)
+    return position, rows
 
 
 def _items() -> "ColumnElement[Any]":
@@ -102,3 +108,13 @@ _ORDER = (
 )
 _TOTALS = select(order_totals.c.status, order_totals.c.count.label("order_count"), order_totals.c.total_amount)
 _BY_DAY = select(sales_by_day).where(sales_by_day.c.day.between(bindparam("first"), bindparam("last")))
+_STATISTICS = select(
+    order_statistics,
+    exists(
+        select(parked_events.c.position).where(
+            parked_events.c.projection == ORDER_SUMMARIES.name,
+            parked_events.c.generation == "live",
+            parked_events.c.position == bindparam("wanted"),
+        )
+    ).label("is_parked"),
+)

@@ -1,6 +1,6 @@
 """The read models of orders; `migrations/read_model` owns their definition."""
 
-from sqlalchemy import BigInteger, Column, Date, DateTime, Integer, MetaData, Numeric, Table, Text, Uuid
+from sqlalchemy import ARRAY, BigInteger, Column, Date, DateTime, Integer, MetaData, Numeric, Table, Text, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 
 from query_service.tables import SCHEMA, metadata
@@ -47,6 +47,7 @@ order_statistics = Table(
     Column("total_revenue", Numeric(24, 2)),
     Column("average_order_value", Numeric(24, 2)),
     Column("position", BigInteger),
+    Column("parked", ARRAY(BigInteger)),
     Column("refreshed_at", DateTime(timezone=True)),
 )
 

@@ -7,6 +7,7 @@ from fastapi import APIRouter, FastAPI
 from starlette.middleware import Middleware
 
 from shared.web.correlation import CorrelationMiddleware
+from shared.web.head import HeadMiddleware
 from shared.web.health import Check, health_router
 from shared.web.problems import Problems, install_problems
 
@@ -28,7 +29,7 @@ def create_service(
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
-        middleware=[Middleware(CorrelationMiddleware), *middleware],
+        middleware=[Middleware(CorrelationMiddleware), Middleware(HeadMiddleware), *middleware],
     )
     install_problems(app, problems)
     for router in (*routers, health_router(checks, warnings or {})):

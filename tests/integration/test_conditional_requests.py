@@ -8,11 +8,13 @@ import httpx
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from command_service.event_store import Commit
 from command_service.postgres_store import PostgresEventStore
+from shared.event_log.events import EventId, NewEvent, StreamId, Version
 from shared.orders.events import OrderConfirmed
 from tests.support.apps import query_service
 from tests.support.http import get
-from tests.support.orders import append_orders, commit, placed
+from tests.support.orders import START, append_orders, commit, placed
 from tests.support.waiting import wait_until
 
 
@@ -66,17 +68,24 @@ async def test_who_has_it_already_is_told_so(store: PostgresEventStore, http: ht
 async def test_an_event_makes_what_it_affects_invalid_and_nothing_else(
     engine: AsyncEngine, store: PostgresEventStore, http: httpx.AsyncClient
 ) -> None:
-    one, other = await an_order(store), await an_order(store)
-    for path in (f"/orders/{one}", f"/orders/{other}", "/statistics"):
-        await get(http, path, 2)
-    await store.append([commit(one, 1, OrderConfirmed())])
-    assert (await get(http, "/statistics", 3)).json()["by_status"][1]["count"] == 1
-    async with engine.connect() as connection:
-        await connection.execute(text("UPDATE read_model.order_summaries SET customer_name = 'from the table'"))
-    assert (await get(http, f"/orders/{one}", 3)).json()["customer_name"] == "from the table"
-    kept = await get(http, f"/orders/{other}", 3)
-    assert kept.json()["customer_name"] != "from the table"
-    assert kept.headers["Event-Position"] == "3"
+    """More than one try, as above."""
+    kept: list[httpx.Response] = []
+
+    async def is_kept() -> bool:
+        one, other = await an_order(store), await an_order(store)
+        for path in (f"/orders/{one}", f"/orders/{other}", "/statistics"):
+            await get(http, path, await store.head())
+        await store.append([commit(one, 1, OrderConfirmed())])
+        head = await store.head()
+        assert (await get(http, "/statistics", head)).json()["by_status"][1]["count"] == head // 3
+        async with engine.connect() as connection:
+            await connection.execute(text("UPDATE read_model.order_summaries SET customer_name = 'from the table'"))
+        assert (await get(http, f"/orders/{one}", head)).json()["customer_name"] == "from the table"
+        kept[:] = [await get(http, f"/orders/{other}", head)]
+        assert kept[0].headers["Event-Position"] == str(head)
+        return bool(kept[0].json()["customer_name"] != "from the table")
+
+    await wait_until(is_kept, "the other order's answer is kept")
 
 
 async def test_an_answer_is_never_stale_however_it_is_asked_for(database: str, store: PostgresEventStore) -> None:
@@ -139,3 +148,68 @@ async def test_what_is_kept_is_bounded_in_bytes(database: str, store: PostgresEv
         orders = (await get(http, "/orders", await store.head(), limit=200)).json()["items"]
         for order in orders * 2:
             assert (await http.get(f"/orders/{order['order_id']}")).json()["version"] == order["version"]
+
+
+def cancelled(data: str) -> NewEvent:
+    return NewEvent(EventId(uuid4()), "OrderCancelled", 1, data, '{"correlation_id": "x"}', START)
+
+
+async def test_a_tag_never_stands_for_two_contents(
+    engine: AsyncEngine, store: PostgresEventStore, http: httpx.AsyncClient
+) -> None:
+    """The order's version is its tag also where one of its projections has not got that far."""
+    order_id = uuid4()
+    await store.append([commit(order_id, 0, placed())])
+    await get(http, f"/orders/{order_id}", 1)
+    async with engine.connect() as connection:
+        # What only order_details refuses.
+        await connection.execute(
+            text("ALTER TABLE read_model.order_details ADD CONSTRAINT x CHECK (cancellation_reason <> 'bad')")
+        )
+    await store.append([Commit(StreamId("order", order_id), Version(1), (cancelled('{"reason": "bad"}'),))])
+
+    async def is_parked() -> bool:
+        return len((await http.get("/projections/order_details/parked")).json()) == 1
+
+    await wait_until(is_parked, "the event is parked")
+    half = await http.get(f"/orders/{order_id}")
+    async with engine.connect() as connection:
+        await connection.execute(text("ALTER TABLE read_model.order_details DROP CONSTRAINT x"))
+    assert (await http.post("/projections/order_details/parked/retry")).json()["applied"] == 1
+    whole = await http.get(f"/orders/{order_id}")
+    assert (half.json()["cancellation_reason"], whole.json()["cancellation_reason"]) == (None, "bad")
+    again = await http.get(
+        f"/orders/{order_id}", headers={"If-None-Match": half.headers.get("ETag", '""'), "Event-Position": "2"}
+    )
+    assert again.status_code == 200, (
+        f"304, Event-Position {again.headers['Event-Position']}: the client keeps {half.json()}"
+    )
+
+
+async def test_a_tag_that_was_given_is_heeded(store: PostgresEventStore, http: httpx.AsyncClient) -> None:
+    """RFC 9110, 13.1.2."""
+    order_id = uuid4()
+    await store.append([commit(order_id, 0, placed())])
+    path = f"/orders/{order_id}?version=1"
+    tag = (await http.get(path)).headers["ETag"]
+    assert (await http.get(path, headers={"If-None-Match": tag})).status_code == 304
+
+
+async def test_a_swap_forgets_answers_though_no_event_tells(
+    engine: AsyncEngine, store: PostgresEventStore, http: httpx.AsyncClient
+) -> None:
+    """The rows were wrong, as when a projection's code was; the answer of them, kept in memory, goes with them."""
+    order_id = await an_order(store)
+    await get(http, "/orders", 1)
+    async with engine.connect() as connection:
+        await connection.execute(text("UPDATE read_model.order_details SET shipping_address = NULL"))
+    paths = [f"/orders/{order_id}", f"/orders/{order_id}?"]
+    for path in paths:
+        assert (await http.get(path)).json()["shipping_address"] is None
+    assert (await http.post("/projections/order_details/rebuild")).status_code == 202
+
+    async def is_swapped() -> bool:
+        return bool((await http.get(paths[0])).json()["shipping_address"])
+
+    await wait_until(is_swapped, "the rebuilt rows are shown")
+    assert (await http.get(paths[1])).json()["shipping_address"]

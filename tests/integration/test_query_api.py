@@ -306,3 +306,35 @@ async def test_the_openapi_document_names_the_position_headers(http: httpx.Async
     for path in ("/orders", "/orders/{order_id}", "/statistics"):
         names = [parameter["name"] for parameter in document["paths"][path]["get"]["parameters"]]
         assert {"event-position", "prefer", "min_position"} <= set(names)
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/orders?limit=x&limit=2", "limit"),
+        ("/orders?placed_from=x&placed_from=2026-01-01T00:00:00Z", "placed_from"),
+        ("/orders?customer_name=Ben&customer_name=Aiko", "customer_name"),
+        ("/events?aggregate_id=x&aggregate_id=00000000-0000-0000-0000-000000000001", "aggregate_id"),
+        ("/orders?limit=1_0", "limit"),
+        ("/orders?min_total=%D9%A1", "min_total"),
+        ("/orders?min_total=1_0", "min_total"),
+        ("/statistics/daily?from=0", "from"),
+        ("/statistics/daily?from=1700006400&to=2023-11-15", "from"),
+        ("/statistics/daily?from=2026-01-01T00:00:00%2B05:00&to=2026-01-02", "from"),
+        ("/statistics/daily?from=2000-01-01", "from"),
+        ("/projections/order_items/parked?colour=red", "colour"),
+        ("/projections?colour=red", "colour"),
+    ],
+)
+async def test_a_bad_parameter_is_named(http: httpx.AsyncClient, path: str, name: str) -> None:
+    problem = assert_problem(await http.get(path), 422, "validation-failed")
+    assert problem["errors"][0]["pointer"].split(".")[0] == name
+
+
+async def test_a_wrong_aggregate_id_is_not_taken_for_all(http: httpx.AsyncClient) -> None:
+    answer = await http.post("/projections/order_items/parked/retry?aggregate=00000000-0000-0000-0000-000000000001")
+    assert_problem(answer, 422, "validation-failed")
+
+
+async def test_head_is_answered(http: httpx.AsyncClient) -> None:
+    assert (await http.head("/orders")).status_code == 200

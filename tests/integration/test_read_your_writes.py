@@ -10,9 +10,11 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from command_service.postgres_store import PostgresEventStore
+from shared.orders.events import OrderConfirmed
 from tests.support.apps import ORDER, command_service, query_service
 from tests.support.http import PATIENT, assert_problem, get, place
 from tests.support.orders import commit, placed
+from tests.support.waiting import wait_until
 
 
 async def test_a_read_waits_for_its_position(http: httpx.AsyncClient, store: PostgresEventStore) -> None:
@@ -112,3 +114,67 @@ async def test_a_migration_under_a_running_service_is_no_error(database: str, en
             await connection.execute(text(change))
         answers = await asyncio.gather(*(http.get("/orders") for _ in range(20)))
         assert {answer.status_code for answer in answers} == {200}
+
+
+async def test_of_two_positions_the_later_is_wanted_or_both_are_refused(http: httpx.AsyncClient) -> None:
+    """I9."""
+    for path in ("/orders", "/events"):
+        answer = await http.get(path, headers=[("Event-Position", "0"), ("Event-Position", "99"), ("Prefer", "wait=0")])
+        assert answer.status_code in {422, 503}, path
+        answer = await http.get(f"{path}?min_position=99&min_position=0", headers={"Prefer": "wait=0"})
+        assert answer.status_code in {422, 503}, path
+
+
+async def test_every_prefer_header_is_read(http: httpx.AsyncClient) -> None:
+    """RFC 7240, 2: they are one list."""
+    started = time.monotonic()
+    headers = [("Event-Position", "99"), ("Prefer", "respond-async"), ("Prefer", "wait=0")]
+    assert (await http.get("/orders", headers=headers)).status_code == 503
+    assert time.monotonic() - started < 1
+
+
+async def test_log_routes_wait_for_a_position_too(http: httpx.AsyncClient, store: PostgresEventStore) -> None:
+    """SPEC 7: it waits, else 503."""
+    order_id = uuid4()
+    await store.append([commit(order_id, 0, placed())])
+    waiting = [
+        asyncio.create_task(http.get(path, headers={"Event-Position": "2", "Prefer": "wait=5"}))
+        for path in ("/events", f"/orders/{order_id}/history", f"/orders/{order_id}?version=1")
+    ]
+    projected = http._transport.app.state.projected  # type: ignore[attr-defined]
+
+    async def all_wait() -> bool:
+        return bool(projected.waiting == 3)
+
+    await wait_until(all_wait, "all three wait")
+    await store.append([commit(order_id, 1, OrderConfirmed())])
+    assert [answer.status_code for answer in await asyncio.gather(*waiting)] == [200] * 3
+
+
+async def test_an_answer_of_a_read_model_that_was_set_back_is_not_kept_as_of_now(
+    database: str, engine: AsyncEngine, store: PostgresEventStore
+) -> None:
+    """I9: the same with answers from memory, in a service that has just started and knows no touches."""
+    order_id = uuid4()
+    path = f"/orders/{order_id}"
+    await store.append([commit(order_id, 0, placed())])
+    await store.append([commit(order_id, 1, OrderConfirmed())])
+    async with query_service(database) as http:
+        assert (await get(http, path, 2)).json()["status"] == "confirmed"
+
+    async def listens() -> bool:
+        query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'daicho-listen-read' AND query LIKE 'LISTEN%'"
+        async with engine.connect() as connection:
+            return bool(await connection.scalar(text(query)))
+
+    async with query_service(database, poll_interval=60) as http:
+        await wait_until(listens, "it hears what other replicas do")
+        await store.append([commit(uuid4(), 0, placed())])
+        assert (await get(http, "/statistics", 3)).status_code == 200
+        async with engine.connect() as connection:
+            await connection.execute(text("UPDATE read_model.checkpoints SET position = 1"))
+            await connection.execute(text("UPDATE read_model.order_summaries SET status = 'pending', version = 1"))
+        first = await http.get(path)
+        assert (first.json()["status"], first.headers["Event-Position"]) == ("pending", "1")
+        answer = await http.get(path, headers={"Event-Position": "2", "Prefer": "wait=0"})
+        assert_problem(answer, 503, "read-model-behind")

@@ -43,6 +43,14 @@ def test_what_is_not_asyncapi_is_found_out() -> None:
         assert not validator.is_valid({**DOCUMENT, **change})
 
 
+def test_it_tells_of_pages_and_of_the_stream() -> None:
+    operations = DOCUMENT["operations"].values()
+    channels = [DOCUMENT["channels"][one["channel"]["$ref"].rsplit("/", 1)[1]]["address"] for one in operations]
+    assert sorted(channels) == ["/events", "/events/stream"]
+    for one in operations:
+        assert {"event_type", "aggregate_id", "correlation_id"} <= one["bindings"]["http"]["query"]["properties"].keys()
+
+
 def test_every_reference_leads_somewhere() -> None:
     def references(part: Any) -> list[str]:
         if isinstance(part, list):

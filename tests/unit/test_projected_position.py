@@ -73,7 +73,7 @@ async def test_whoever_left_neither_stops_the_others_nor_stays_behind() -> None:
     await asyncio.gather(left, return_exceptions=True)
     projected.advance(at(Position(2)))
     await stayed
-    assert projected._count() == 1
+    assert projected.waiting == 1
     later.cancel()
     await asyncio.gather(later, return_exceptions=True)
     projected.advance(at(Position(2)))
@@ -85,7 +85,7 @@ async def test_whoever_gave_up_makes_room() -> None:
     for _ in range(3):
         with pytest.raises(ReadModelBehind):
             await projected.wait_for(NAMES, Position(9), 0)
-    assert projected._count() == 1
+    assert projected.waiting == 1
 
 
 async def test_all_who_wait_for_one_position_are_woken_together() -> None:

@@ -1,4 +1,5 @@
--- Orders by status, for analytics; refreshed concurrently, now and then. It says when, and at which position.
+-- Orders by status, for analytics; refreshed concurrently, now and then. It says when, at which position, and which events
+-- up to there were parked.
 CREATE MATERIALIZED VIEW read_model.order_statistics AS
 SELECT
     known.status,
@@ -7,6 +8,10 @@ SELECT
     coalesce(round(avg(o.total_amount), 2), 0.00)::numeric(24, 2) AS average_order_value,
     coalesce((SELECT c.position FROM read_model.checkpoints c WHERE c.projection = 'order_summaries' AND c.generation = 'live'), 0)
         AS position,
+    ARRAY(
+        SELECT p.position FROM read_model.parked_events p
+        WHERE p.projection = 'order_summaries' AND p.generation = 'live' ORDER BY p.position
+    ) AS parked,
     statement_timestamp() AS refreshed_at
 FROM (VALUES ('pending'), ('confirmed'), ('shipped'), ('cancelled')) AS known (status)
 LEFT JOIN read_model.order_summaries o ON o.status = known.status
