@@ -5,9 +5,12 @@ from datetime import datetime
 from typing import Annotated, cast
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import PlainTextResponse
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from pydantic import BaseModel, ConfigDict, Field
 
+from query_service.metrics import render
 from query_service.parameters import MAX_POSITION, Number, given_once
 from query_service.parking import parked_aggregates
 from query_service.projection import Projection
@@ -75,6 +78,12 @@ class RetryResult(BaseModel):
 async def list_projections(_: Annotated[NoParameters, Query()], request: Request) -> list[ProjectionStatus]:
     """Give each projection's position, its lag in events and seconds, what is parked, and how its rebuild goes."""
     return await _statuses(request)
+
+
+@router.get("/metrics", operation_id="getMetrics", summary="Metrics for Prometheus", response_class=PlainTextResponse)
+async def get_metrics(request: Request) -> Response:
+    """Give each projection's position, lag and parked events as gauges, in Prometheus's text format."""
+    return Response(render(await _statuses(request)), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
 @router.post("/projections/{name}/rebuild", status_code=202, operation_id="rebuildProjection", summary="Rebuild one")

@@ -5,6 +5,7 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -54,6 +55,13 @@ async def parked(http: httpx.AsyncClient, name: str = "order_summaries") -> list
     return found
 
 
+async def metric(http: httpx.AsyncClient, name: str) -> list[float]:
+    answer = await http.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    families = {family.name: family for family in text_string_to_metric_families(answer.text)}
+    return [sample.value for sample in families[name].samples]
+
+
 async def test_all_others_go_on_and_the_parked_one_is_named(
     sick: UUID, store: PostgresEventStore, http: httpx.AsyncClient
 ) -> None:
@@ -67,6 +75,7 @@ async def test_all_others_go_on_and_the_parked_one_is_named(
         assert '"reason": 7' not in one["error"]
     assert await parked(http, "order_items") == []
     assert [one["parked"] for one in (await http.get("/projections")).json()] == [1, 1, 0]
+    assert await metric(http, "daicho_projection_parked") == [1, 1, 0]
     ready = await http.get("/health/ready")
     assert ready.status_code == 200
     assert "2 events are parked" in ready.json()["warnings"]["parked"]
