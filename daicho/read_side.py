@@ -12,6 +12,7 @@ from daicho.operating import refusals
 from daicho.settings import OperatorSettings
 from query_service import checkpoints
 from query_service.app import AGGREGATES
+from query_service.engines import IN_BACKGROUND
 from query_service.projection import Projection
 from shared.database import create_engine, translate_errors
 from shared.event_log.reader import PostgresEventLog
@@ -56,7 +57,12 @@ async def read_side(settings: OperatorSettings) -> AsyncIterator[ReadSide]:
     async with opened(settings) as ledger:
         log_engine = create_engine(ledger.log_url, application_name="daicho-operate", pool_size=2)
         read_engine = create_engine(
-            ledger.read_url, application_name="daicho-operate", pool_size=4, autocommit=False, statement_timeout=None
+            ledger.read_url,
+            application_name="daicho-operate",
+            pool_size=4,
+            autocommit=False,
+            statement_timeout=None,
+            server_settings=IN_BACKGROUND,
         )
         try:
             await EVENT_STORE.require_head(log_engine)

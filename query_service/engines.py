@@ -19,6 +19,10 @@ _PROJECTING = {
 }
 
 
+IN_BACKGROUND = {"max_parallel_workers_per_gather": "0", "max_parallel_maintenance_workers": "0"}
+"""PostgreSQL's settings for work that nobody waits for: one processor at a time, the others are for those who do."""
+
+
 class Engines(NamedTuple):
     """One pool for each purpose, so that none of them can starve another."""
 
@@ -59,6 +63,7 @@ def create_engines(settings: QuerySettings) -> Engines:
             pool_size=2,
             autocommit=False,
             statement_timeout=None,
+            server_settings=IN_BACKGROUND,
         ),
         refresh=create_engine(
             settings.read_url,
@@ -66,6 +71,7 @@ def create_engines(settings: QuerySettings) -> Engines:
             pool_size=1,
             autocommit=False,
             statement_timeout=None,
+            server_settings=IN_BACKGROUND,
         ),
         stream=create_engine(settings.log_url, application_name="daicho-stream", pool_size=CONNECTIONS),
     )

@@ -42,7 +42,7 @@ class QuerySettings(ServiceSettings):
         default=5.0, gt=0, le=3600, description="Seconds between refreshes of what analytics are read from"
     )
     rebuild_processes: int = Field(
-        default=0, ge=0, le=64, description="Processes that load a projection being rebuilt; 0: one per core but one"
+        default=0, ge=0, le=64, description="Processes that load a projection being rebuilt; 0: one per core"
     )
     keep_previous: int = Field(
         default=86_400,

@@ -1,6 +1,7 @@
 """Loads the ranges of a run into next generations; any number of processes may at once."""
 
 from collections.abc import AsyncIterator, Sequence
+from time import monotonic
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from query_service.isolation import Events, Poison, describe, isolate
 from query_service.parking import park
 from query_service.projection import DecodedEvent, Projection
 from query_service.rebuild import ranges
+from query_service.rebuild.giving_way import give_way
 from query_service.rebuild.ranges import Range
 from query_service.tables import checkpoints
 from shared.database import translate_errors
@@ -23,7 +25,7 @@ from shared.event_log.registry import EventRegistry
 from shared.event_log.tables import events
 
 _ROWS_AT_ONCE = 1000
-_CHUNK_EVENTS = 20_000
+_CHUNK_EVENTS = 5_000
 _CHUNK_BYTES = 32 << 20
 """Where what was read is written, though the range goes on: what a worker holds is bounded."""
 
@@ -61,10 +63,13 @@ class RangeLoader:
             into = [Checkpoint(*one) for one in await connection.execute(query.where(row.run == run))]
             await connection.execution_options(**on_generation("next"))
             count = 0
+            started = monotonic()
             async for chunk in self._chunks(log, claimed, into[0].position):
                 for checkpoint in into:
                     await self._load(connection, checkpoint, chunk)
                 count += sum(map(len, chunk))
+                await give_way(connection, log, monotonic() - started)
+                started = monotonic()
             await connection.execution_options(**on_generation("live"))
             await ranges.loaded(connection, run, claimed.number, count)
         return True

@@ -1,4 +1,4 @@
-"""Loads a run with several processes, so that the one that serves keeps its core."""
+"""Loads a run with several processes, which give way to the one that serves."""
 
 import asyncio
 import os
@@ -14,7 +14,7 @@ class LoadProcesses:
     """Starts `python -m query_service.rebuild.worker RUN` as often as the settings say."""
 
     def __init__(self, settings: QuerySettings) -> None:
-        self._count = settings.rebuild_processes or max(1, (os.cpu_count() or 1) - 1)
+        self._count = settings.rebuild_processes or os.cpu_count() or 1
         self._environment = {
             "DAICHO_DATABASE_URL": settings.log_url,
             "DAICHO_READ_DATABASE_URL": settings.read_url,

@@ -1,0 +1,28 @@
+"""Loading gives way to the live generation, which has the same processors and disks."""
+
+import asyncio
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+_MOST_LAG = 0.15
+"""Seconds by which the live generation may lag before loading waits."""
+
+_STEP = 0.05
+
+# Not translated: the connection is turned to the next generation.
+_REACHED = text("SELECT min(position) FROM read_model.checkpoints WHERE generation = 'live' AND state = 'following'")
+_LAG = text("SELECT extract(epoch FROM clock_timestamp() - recorded_at) FROM event_store.events WHERE position = :next")
+
+
+async def give_way(connection: AsyncConnection, log: AsyncConnection, worked: float) -> None:
+    """Wait while the live generation lags, but for no more seconds than were worked: loading goes on in any case."""
+    while worked > 0 and await _lag(connection, log) > _MOST_LAG:
+        await asyncio.sleep(min(_STEP, worked))
+        worked -= _STEP
+
+
+async def _lag(connection: AsyncConnection, log: AsyncConnection) -> float:
+    """Give the age, in seconds, of the oldest event that is not projected."""
+    reached = await connection.scalar(_REACHED)
+    return float(await log.scalar(_LAG, {"next": (reached or 0) + 1}) or 0.0)
