@@ -71,9 +71,19 @@ async def create(connection: AsyncConnection, tables: Sequence[Table]) -> None:
 
 async def create_indexes(connection: AsyncConnection, tables: Sequence[Table]) -> None:
     """Make the next generation's indexes as the live one's are, where they are missing, and gather statistics."""
+    while await create_index(connection, tables):
+        pass
+
+
+async def create_index(connection: AsyncConnection, tables: Sequence[Table]) -> bool:
+    """Make the next index of the next generation that is missing; if none is, gather statistics and give False."""
     for table in tables:
-        await _copy_indexes(connection, table.name)
+        for statement in await _missing_indexes(connection, table.name):
+            await _run(connection, statement)
+            return True
+    for table in tables:
         await _run(connection, f"ANALYZE {_name(table, 'next')}")
+    return False
 
 
 async def create_views(connection: AsyncConnection, tables: Sequence[Table]) -> None:
@@ -87,7 +97,8 @@ async def create_views(connection: AsyncConnection, tables: Sequence[Table]) -> 
         new = f"{SCHEMAS['next']}.{view.name}"
         await _run(connection, f"DROP {kind} IF EXISTS {new} CASCADE")
         await _run(connection, f"CREATE {kind} {new} AS {definition.rstrip(';')}")
-        await _copy_indexes(connection, view.name)
+        for statement in await _missing_indexes(connection, view.name):
+            await _run(connection, statement)
         await _own(connection, kind, new, f"{SCHEMA}.{view.name}")
 
 
@@ -126,13 +137,14 @@ async def _move(connection: AsyncConnection, tables: Sequence[Table], source: Ge
         await _run(connection, f"ALTER {kind} {SCHEMAS[source]}.{view.name} SET SCHEMA {SCHEMAS[target]}")
 
 
-async def _copy_indexes(connection: AsyncConnection, name: str) -> None:
+async def _missing_indexes(connection: AsyncConnection, name: str) -> list[str]:
     live, new = f"{SCHEMAS['live']}.{name}", f"{SCHEMAS['next']}.{name}"
     there = {_index(row, new) for row in await connection.execute(_INDEXES, {"table": new})}
-    for row in (await connection.execute(_INDEXES, {"table": live})).all():
-        statement = _index(row, new).replace(f" ON {live} ", f" ON {new} ")
-        if statement not in there:
-            await _run(connection, statement)
+    wanted = [
+        _index(row, new).replace(f" ON {live} ", f" ON {new} ")
+        for row in await connection.execute(_INDEXES, {"table": live})
+    ]
+    return [statement for statement in wanted if statement not in there]
 
 
 def _index(row: Any, table: str) -> str:

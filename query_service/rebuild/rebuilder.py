@@ -122,13 +122,19 @@ class Rebuilder:
         assert run is not None
         those = [self._projections[one.projection] for one in loading if one.run == run]
         await self._load(run)
+        for projection in those:
+            while await self._index(projection):
+                pass
         async with self._engine.begin() as connection:
             if await ranges.left(connection, run):
                 raise DatabaseUnavailable("the ranges of a rebuild were not all loaded")
-            await connection.execute(text("SET LOCAL maintenance_work_mem = '256MB'"))
-            for projection in those:
-                await generations.create_indexes(connection, projection.tables)
             await requests.set_state(connection, [projection.name for projection in those], "loaded")
+
+    async def _index(self, projection: Projection) -> bool:
+        """Make one index; each has a transaction of its own, as long ones keep dead rows in the way of everybody else."""
+        async with self._engine.begin() as connection:
+            await connection.execute(text("SET LOCAL maintenance_work_mem = '256MB'"))
+            return await generations.create_index(connection, projection.tables)
 
     async def _catch_up(self, loaded: Sequence[Next]) -> None:
         """Bring generations on until they are a batch behind at most; from then on they move with the live one."""
