@@ -214,3 +214,61 @@ async def test_progress_counts_what_it_says(database: str, engine: AsyncEngine) 
         await one.rebuilder(load).rebuild()
     print(seen)
     assert seen[0].events_done == seen[0].events_total
+
+
+async def test_the_comparison_finds_no_difference_where_there_is_none(database: str, engine: AsyncEngine) -> None:
+    """A status that orders have left has a row of zeros in the live totals, and none in those built anew."""
+    from shared.orders.events import OrderCancelled
+    from tests.support.databases import connected
+    from tests.support.projecting import Projecting
+    from tests.support.replay import assert_read_models_equal_a_replay
+
+    store, order_id = PostgresEventStore(engine), uuid4()
+    async with connected(database, 1, autocommit=False) as read_engine:
+        one = Projecting(engine, read_engine)
+        await one.register()
+        await store.append([commit(order_id, 0, placed())])
+        await one.drain()
+        await store.append([commit(order_id, 1, OrderCancelled(reason="late"))])
+        await one.drain()
+    await assert_read_models_equal_a_replay(engine)
+    async with rebuilding(database) as again:
+        await again.request("order_summaries")
+        await again.rebuilder().rebuild()
+    ((report,),) = await rows(
+        engine, "SELECT report FROM read_model.checkpoints WHERE generation = 'live' AND projection = 'order_summaries'"
+    )
+    print(report)
+    assert report["tables"]["order_totals"]["different_rows"] == 0
+
+
+async def test_a_retry_is_answered_while_a_rebuild_compares(
+    database: str, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both take connections of one pool of two, and a rebuild holds both."""
+    from query_service.rebuild import rebuilder
+
+    compare = rebuilder.compare
+
+    async def slowly(connection: Any, table: Any) -> Any:
+        await connection.execute(text("SELECT pg_sleep(8)"))
+        return await compare(connection, table)
+
+    monkeypatch.setattr(rebuilder, "compare", slowly)
+    store, order_id = PostgresEventStore(engine), uuid4()
+    await store.append([commit(order_id, 0, OrderConfirmed())])
+    async with query_service(database, rebuild_processes=1) as http:
+        await http.get("/statistics")
+        await wait_until(lambda: _has_parked(engine), "it is parked", 20)
+        await http.post("/projections/order_details/rebuild")
+
+        async def comparing() -> bool:
+            return bool(await rows(engine, "SELECT 1 FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(8)' AND state = 'active'"))
+
+        await wait_until(comparing, "it compares", 30)
+        answer = await http.post("/projections/order_summaries/parked/retry")
+        assert answer.status_code == 200, answer.text
+
+
+async def _has_parked(engine: AsyncEngine) -> bool:
+    return bool(await rows(engine, "SELECT 1 FROM read_model.parked_events"))
