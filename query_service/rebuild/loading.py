@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from query_service.checkpoints import Checkpoint
@@ -21,6 +21,9 @@ from shared.event_log.events import Position, RecordedEvent
 from shared.event_log.reader import RECORDED_COLUMNS, recorded
 from shared.event_log.registry import EventRegistry
 from shared.event_log.tables import events
+
+_SUMMING_LOCK = 7234081526120
+"""Transaction-level advisory lock: pieces of a range are summed in any order, so only one range's at a time."""
 
 _ROWS_AT_ONCE = 1000
 _CHUNK_EVENTS = 20_000
@@ -58,7 +61,11 @@ class RangeLoader:
                 return False
             row = checkpoints.c
             query = select(row.projection, row.generation, row.version, row.position, row.has_parked)
-            into = [Checkpoint(*one) for one in await connection.execute(query.where(row.run == run))]
+            query = query.where(row.run == run).order_by(row.projection)
+            # Whoever gives the run up waits until this range is written.
+            into = [Checkpoint(*one) for one in await connection.execute(query.with_for_update(key_share=True, read=True))]
+            if not into or any(one.version != self._projections[one.projection].version for one in into):
+                return False
             await connection.execution_options(**on_generation("next"))
             count = 0
             async for chunk in self._chunks(log, claimed, into[0].position):
@@ -108,6 +115,7 @@ class RangeLoader:
             for one in some:
                 loader.add(one)
             await loader.write_rows(connection)
+            await connection.execute(select(func.pg_advisory_xact_lock(_SUMMING_LOCK)))
             await loader.write_sums(connection)
 
         if aggregates:

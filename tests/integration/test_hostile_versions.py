@@ -5,15 +5,34 @@ from dataclasses import replace
 from typing import Any
 
 import httpx
+import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from command_service.postgres_store import PostgresEventStore
+from query_service import app
 from query_service.app import create_app
 from query_service.orders.aggregate import ORDERS
 from tests.support.apps import query_settings, running
 from tests.support.http import get
 from tests.support.orders import append_orders
+from tests.support.rebuilding import rebuilding
+
+
+class _Loading:
+    """Loads in this process, by the code of version 2: a worker would be of the release on disk."""
+
+    def __init__(self, settings: Any) -> None:
+        self._url = settings.log_url
+
+    async def load(self, run: Any) -> None:
+        async with rebuilding(self._url, v2().projections) as one:
+            await one.load(run)
+
+
+@pytest.fixture(autouse=True)
+def _in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "LoadProcesses", _Loading)
 
 
 def v2() -> Any:
@@ -80,7 +99,7 @@ async def test_after_the_swap_to_a_new_version_somebody_projects_it(database: st
         await get(old, "/statistics", await store.head())
         async with engine.connect() as connection:  # as if the new release's rebuild had won
             await connection.execute(
-                text("UPDATE read_model.checkpoints SET version = 2 WHERE projection = 'order_summaries'")
+                text("WITH swapped AS (UPDATE read_model.checkpoints SET version = 2 WHERE projection = 'order_summaries') SELECT pg_notify('daicho_projected', 'reset')")
             )
         async with running(create_app(settings, (v2(),))) as new:
             await append_orders(store, 5, seed=1)
