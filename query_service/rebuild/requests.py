@@ -43,8 +43,9 @@ async def request(connection: AsyncConnection, projections: Sequence[Projection]
         {"projection": p.name, "generation": "next", "version": p.version, "position": 0, "state": "requested"}
         for p in projections
     ]
-    await connection.execute(insert(checkpoints).on_conflict_do_nothing(), rows)
-    await tell(connection, REQUESTED)
+    statement = insert(checkpoints).on_conflict_do_nothing().returning(checkpoints.c.projection)
+    if (await connection.execute(statement, rows)).all():
+        await tell(connection, REQUESTED)
 
 
 async def request_outdated(
