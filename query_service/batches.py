@@ -8,9 +8,10 @@ position.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from query_service import checkpoints
+from query_service import checkpoints, tables
 from query_service.checkpoints import Checkpoint, State
 from query_service.generations import SCHEMAS, Generation, on_generation
 from query_service.isolation import Events, Poison, by_aggregate, describe, isolate
@@ -66,6 +67,8 @@ class Batches:
         error raised. Raises `DatabaseUnavailable`.
         """
         with translate_errors():
+            # A batch that failed may have left the connection on another generation.
+            await _turn_to(connection, "live")
             async with connection.begin():
                 following = await checkpoints.lock(connection, list(self._projections.values()), state)
                 start = min((checkpoint.position for checkpoint in following), default=Position(0))
@@ -80,6 +83,15 @@ class Batches:
             positions={name: max(position, end) for name, position in live.items()},
             aggregates=frozenset(record.stream for record in records),
         )
+
+    async def is_superseded(self, connection: AsyncConnection) -> bool:
+        """Tell whether a newer release has built a live generation: only that release can bring it along."""
+        row = tables.checkpoints.c
+        query = select(row.projection, row.version).where(row.generation == "live")
+        async with connection.begin():
+            found = (await connection.execute(query)).all()
+        known = self._projections
+        return any(one.projection in known and one.version > known[one.projection].version for one in found)
 
     async def _apply(
         self,

@@ -11,7 +11,8 @@ from query_service.event_stream import EventStream
 from query_service.event_stream_response import EventStreamResponse
 from query_service.event_streams import EventStreams
 from query_service.events_api import FilterParameters
-from query_service.parameters import MAX_POSITION, Number, given_once
+from query_service.parameters import MAX_POSITION, Number
+from query_service.strict_query import given_once
 from shared.event_log.events import Position
 
 router = APIRouter(tags=["events"], dependencies=[Depends(given_once)])

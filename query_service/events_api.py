@@ -9,9 +9,10 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from query_service.event_pages import EventFilters, EventPages
-from query_service.parameters import MAX_POSITION, Number, ReadParameters, given_once
+from query_service.parameters import MAX_POSITION, Number, ReadParameters
 from query_service.read_your_writes import read_model
 from query_service.reading import ReadModel
+from query_service.strict_query import given_once
 from shared.event_log.events import Position, RecordedEvent
 from shared.event_log.json_form import EventForm, event_json
 from shared.event_log.registry import EventRegistry

@@ -43,18 +43,11 @@ class LinesLoader:
         self.copied = (projection.table,)
         self._projection = projection
         self._names = [column.name for column in projection.table.c]
-        self._rows: list[list[Any]] = []
 
-    def add(self, events: Sequence[DecodedEvent]) -> None:
-        """See `Loader.add`."""
-        self._rows += [
-            [line[name] for name in self._names] for decoded in events for line in self._projection.lines(decoded)
-        ]
-
-    async def write_rows(self, connection: AsyncConnection) -> None:
-        """See `Loader.write_rows`."""
-        await copy(connection, self._projection.table, self._rows)
-        self._rows = []
+    async def write(self, connection: AsyncConnection, aggregates: Sequence[Sequence[DecodedEvent]]) -> None:
+        """See `Loader.write`."""
+        lines = (line for events in aggregates for decoded in events for line in self._projection.lines(decoded))
+        await copy(connection, self._projection.table, [[line[name] for name in self._names] for line in lines])
 
     async def write_sums(self, connection: AsyncConnection) -> None:
         """See `Loader.write_sums`: there are none."""

@@ -23,23 +23,25 @@ def out_of_place(record: RecordedEvent, reason: str) -> EventOutOfPlace:
 
 
 class Loader(Protocol):
-    """Collects the rows of whole aggregates, to write them into fresh tables by COPY."""
+    """Writes the rows of whole aggregates into fresh tables by COPY, and sums over them."""
 
     @property
     def copied(self) -> Sequence[Table]:
         """The tables that are written by COPY alone, so that their indexes may come afterwards."""
         ...
 
-    def add(self, events: Sequence[DecodedEvent]) -> None:
-        """Take all events of one aggregate that the projection handles, oldest first; if it raises, it took none."""
-        ...
+    async def write(self, connection: AsyncConnection, aggregates: Sequence[Sequence[DecodedEvent]]) -> None:
+        """Write the rows of some aggregates, of each all events that the projection handles, oldest first.
 
-    async def write_rows(self, connection: AsyncConnection) -> None:
-        """Write the rows collected since the last time."""
+        If it raises, the caller takes back what was written, and nothing of it counts for the sums.
+        """
         ...
 
     async def write_sums(self, connection: AsyncConnection) -> None:
-        """Write what was summed over all rows; others that load at the same time wait from here to the commit."""
+        """Add what was summed over all rows, in the order of keys; others that do so wait from here to the commit.
+
+        What fails here is not parked: the rebuild fails.
+        """
         ...
 
 

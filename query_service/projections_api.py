@@ -11,12 +11,13 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from pydantic import BaseModel, ConfigDict, Field
 
 from query_service.metrics import render
-from query_service.parameters import MAX_POSITION, Number, given_once
+from query_service.parameters import MAX_POSITION, Number
 from query_service.parking import parked_aggregates
 from query_service.projection import Projection
 from query_service.projection_statuses import ProjectionStatus, ProjectionStatuses
 from query_service.rebuild import requests
 from query_service.retrying import Retrying
+from query_service.strict_query import given_once
 from shared.database import fetch_all, translate_errors
 from shared.errors import DaichoError
 

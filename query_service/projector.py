@@ -106,9 +106,10 @@ class Projector:
         while True:
             self._woken.clear()
             await self._look(connection)
-            async with connection.begin():
-                if await connection.scalar(select(func.pg_try_advisory_lock(PROJECTING_LOCK))):
-                    return
+            if not await self._batches.is_superseded(connection):
+                async with connection.begin():
+                    if await connection.scalar(select(func.pg_try_advisory_lock(PROJECTING_LOCK))):
+                        return
             self._failure = None
             await self._wait()
 
@@ -121,6 +122,8 @@ class Projector:
             self._woken.clear()
             if self._is_reset or self._has_news:
                 await self._look(connection)
+                if await self._batches.is_superseded(connection):
+                    return
             earliest = loop.time() + _BREATH
             if await self._project(connection) < self._batches.size:
                 await self._wait()

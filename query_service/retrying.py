@@ -46,12 +46,16 @@ class Retrying:
 
         Raises `DatabaseUnavailable`.
         """
-        applied = parked = after = 0
-        while found := await self._next(names, after, aggregate_id):
-            for one in found:
-                result = await self._retry(one)
-                applied, parked = applied + result.applied, parked + result.parked
-            after = found[-1].position
+        applied = parked = 0
+        for name in names:
+            after, tried = 0, set[UUID]()
+            while found := await self._next([name], after, aggregate_id):
+                for one in found:
+                    if one.aggregate_id not in tried:
+                        tried.add(one.aggregate_id)
+                        result = await self._retry(one)
+                        applied, parked = applied + result.applied, parked + result.parked
+                after = found[-1].position
         return Retried(applied, parked)
 
     async def discard(self, names: Sequence[str], aggregate_id: UUID) -> int:
@@ -79,8 +83,11 @@ class Retrying:
         with translate_errors():
             async with self._engine.begin() as connection:
                 # Whoever projects waits, so that nothing comes in behind what is applied here.
-                await checkpoints.lock(connection, [projection])
+                locked = await checkpoints.lock(connection, [projection])
                 positions = await parking.waiting(connection, one.projection, one.aggregate_id)
+                if not any(checkpoint.generation == "live" for checkpoint in locked):
+                    # Built by another version of the code, which alone may bring it along.
+                    return Retried(0, len(positions))
                 stream = StreamId(one.aggregate_type, one.aggregate_id)
                 recorded = await self._log.read_stream(stream, Version(one.version - 1))
                 records = [record for record in recorded if record.position in positions]

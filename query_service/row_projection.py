@@ -92,20 +92,15 @@ class RowLoader(Generic[R]):
         self.copied = (projection.table,)
         self._projection = projection
         self._values = attrgetter(*(column.name for column in projection.table.c))
-        self._rows: list[tuple[Any, ...]] = []
         self._sums = [Summing(sums) for sums in projection.sums]
 
-    def add(self, events: Sequence[DecodedEvent]) -> None:
-        """See `Loader.add`."""
-        row = self._projection.fold_all(events)
-        self._rows.append(self._values(row))
+    async def write(self, connection: AsyncConnection, aggregates: Sequence[Sequence[DecodedEvent]]) -> None:
+        """See `Loader.write`."""
+        rows = [self._projection.fold_all(events) for events in aggregates]
+        await copy(connection, self._projection.table, [self._values(row) for row in rows])
         for summing in self._sums:
-            summing.came(row)
-
-    async def write_rows(self, connection: AsyncConnection) -> None:
-        """See `Loader.write_rows`."""
-        await copy(connection, self._projection.table, self._rows)
-        self._rows = []
+            for row in rows:
+                summing.came(row)
 
     async def write_sums(self, connection: AsyncConnection) -> None:
         """See `Loader.write_sums`."""

@@ -19,11 +19,12 @@ from query_service.orders.answers import (
     Summary,
 )
 from query_service.orders.history import OrderHistory
-from query_service.orders.parameters import DailyParameters, OrderFilters, OrderParameters
+from query_service.orders.parameters import DailyParameters, InvalidDays, OrderFilters, OrderParameters
 from query_service.orders.queries import OrderQueries, analytics
-from query_service.parameters import ReadParameters, given_once
+from query_service.parameters import ReadParameters
 from query_service.read_your_writes import read_model
 from query_service.reading import ReadModel
+from query_service.strict_query import given_once, invalid
 from shared.event_log.events import Position
 from shared.orders.values import CENT, OrderStatus
 
@@ -109,7 +110,10 @@ async def get_daily_statistics(
     parameters: Annotated[DailyParameters, Query()], read: ReadYourWrites, response: Response
 ) -> DailyStatistics:
     """Give counts and revenue of the orders placed, and of those shipped, on each day in UTC, for charts."""
-    first, last = parameters.days(datetime.now(UTC).date())
+    try:
+        first, last = parameters.days(datetime.now(UTC).date())
+    except InvalidDays as error:
+        raise invalid(("query", error.name), because=str(error)) from error
     position, rows = await OrderQueries(read).by_day(first, last)
     if parameters.from_ is None or parameters.to is None:
         read.depends_on_the_clock()

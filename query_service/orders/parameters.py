@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, model_validator
 
-from query_service.parameters import Number, ReadParameters, invalid
+from query_service.parameters import Number, ReadParameters
 from shared.orders.values import OrderStatus
 from shared.text import clean_text
 
@@ -75,6 +75,14 @@ class OrderFilters(ReadParameters):
     cursor: str | None = Field(default=None, max_length=500, description="`next_cursor` of the page before")
 
 
+class InvalidDays(ValueError):
+    """The days from one to another are none, or too many; `name` is the parameter that is to blame."""
+
+    def __init__(self, name: str, because: str) -> None:
+        super().__init__(because)
+        self.name = name
+
+
 class DailyParameters(ReadParameters):
     """The days of `GET /statistics/daily`, in UTC, both included; the last thirty, unless told otherwise."""
 
@@ -84,14 +92,14 @@ class DailyParameters(ReadParameters):
     def days(self, today: date) -> tuple[date, date]:
         """Give the first and the last day.
 
-        Raises `RequestValidationError`.
+        Raises `InvalidDays`.
         """
         last = self.to or max(today, self.from_ or today)
         first = self.from_ or date.fromordinal(max(1, last.toordinal() - _USUAL_DAYS + 1))
         if last < first:
-            raise invalid(("query", "to"), because="must not be before from")
+            raise InvalidDays("to", "must not be before from")
         if (last - first).days >= MOST_DAYS:
-            raise invalid(("query", "from"), because=f"must be less than {MOST_DAYS} days before to, or today")
+            raise InvalidDays("from", f"must be less than {MOST_DAYS} days before to, or today")
         return first, last
 
 

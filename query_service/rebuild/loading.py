@@ -1,6 +1,7 @@
 """Loads the ranges of a run into next generations; any number of processes may at once."""
 
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from time import monotonic
 from typing import Any
 from uuid import UUID
@@ -12,7 +13,7 @@ from query_service.checkpoints import Checkpoint
 from query_service.generations import on_generation
 from query_service.isolation import Events, Poison, describe, isolate
 from query_service.parking import park
-from query_service.projection import DecodedEvent, Projection
+from query_service.projection import DecodedEvent, Loader, Projection
 from query_service.rebuild import ranges
 from query_service.rebuild.giving_way import give_way
 from query_service.rebuild.ranges import Range
@@ -24,7 +25,7 @@ from shared.event_log.reader import RECORDED_COLUMNS, recorded
 from shared.event_log.registry import EventRegistry
 from shared.event_log.tables import events
 
-_ROWS_AT_ONCE = 1000
+_ROWS_AT_ONCE = 500
 _CHUNK_EVENTS = 5_000
 _CHUNK_BYTES = 32 << 20
 """Where what was read is written, though the range goes on: what a worker holds is bounded."""
@@ -60,16 +61,25 @@ class RangeLoader:
                 return False
             row = checkpoints.c
             query = select(row.projection, row.generation, row.version, row.position, row.has_parked)
-            into = [Checkpoint(*one) for one in await connection.execute(query.where(row.run == run))]
+            query = query.where(row.run == run).order_by(row.projection)
+            # Whoever gives the run up waits until this range is written.
+            into = [
+                Checkpoint(*one) for one in await connection.execute(query.with_for_update(key_share=True, read=True))
+            ]
+            if not into or any(one.version != self._projections[one.projection].version for one in into):
+                return False
             await connection.execution_options(**on_generation("next"))
-            count = 0
-            started = monotonic()
+            loaders = {one.projection: self._loader(one.projection) for one in into}
+            count, started = 0, monotonic()
             async for chunk in self._chunks(log, claimed, into[0].position):
                 for checkpoint in into:
-                    await self._load(connection, checkpoint, chunk)
+                    await self._load(connection, checkpoint, loaders[checkpoint.projection], chunk)
                 count += sum(map(len, chunk))
                 await give_way(connection, log, monotonic() - started)
                 started = monotonic()
+            # All processes in the same order, so that they do not deadlock.
+            for loader in loaders.values():
+                await loader.write_sums(connection)
             await connection.execution_options(**on_generation("live"))
             await ranges.loaded(connection, run, claimed.number, count)
         return True
@@ -95,29 +105,29 @@ class RangeLoader:
             yield chunk
 
     async def _load(
-        self, connection: AsyncConnection, checkpoint: Checkpoint, chunk: "Sequence[Sequence[_Decoded]]"
+        self,
+        connection: AsyncConnection,
+        checkpoint: Checkpoint,
+        loader: Loader,
+        chunk: "Sequence[Sequence[_Decoded]]",
     ) -> None:
-        projection = self._projections[checkpoint.projection]
+        """Write the rows of some aggregates, and park events of others."""
         aggregates: list[Events] = []
         poison: list[Poison] = []
         for decoded in chunk:
-            handled, broken = _handled(projection, decoded)
+            handled, broken = _handled(self._projections[checkpoint.projection], decoded)
             if handled:
                 aggregates.append(handled)
             if broken is not None:
                 poison.append(broken)
-
-        async def write(some: Sequence[Events]) -> None:
-            loader = projection.loader()
-            assert loader is not None
-            for one in some:
-                loader.add(one)
-            await loader.write_rows(connection)
-            await loader.write_sums(connection)
-
         if aggregates:
-            poison += await isolate(connection, aggregates, write)
+            poison += await isolate(connection, aggregates, partial(loader.write, connection))
         await park(connection, checkpoint, poison)
+
+    def _loader(self, projection: str) -> Loader:
+        loader = self._projections[projection].loader()
+        assert loader is not None
+        return loader
 
     def _decode(self, record: RecordedEvent) -> "_Decoded":
         if record.event_type not in self._handled:

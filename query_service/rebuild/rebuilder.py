@@ -70,6 +70,10 @@ class Rebuilder:
                     async with holder.begin():
                         if not await holder.scalar(select(func.pg_try_advisory_lock(REBUILDING_LOCK))):
                             return False
+                    async with self._engine.begin() as connection:
+                        # Another release may have taken what was requested at start for itself.
+                        projections = list(self._projections.values())
+                        await requests.request_outdated(connection, projections, only_older=True)
                     while await self._step():
                         pass
                     async with self._engine.begin() as connection:
@@ -83,7 +87,9 @@ class Rebuilder:
         """Do the next thing that is to be done; False if nothing is."""
         async with self._engine.begin() as connection:
             found = await requests.under_way(connection)
+            # A newer release's are its own to build.
             known = [one for one in found if one.projection in self._projections]
+            known = [one for one in known if one.version <= self._projections[one.projection].version]
             for one in known:
                 if one.version != self._projections[one.projection].version:
                     # Begun by another release.
@@ -106,14 +112,17 @@ class Rebuilder:
         head, run = await self._log.head(), uuid4()
         planned = await ranges.plan(self._log_engine, aggregate_type, head)
         async with self._engine.begin() as connection:
+            still = await requests.lock_next(connection, [projection.name for projection in some], "requested")
+            some = [projection for projection in some if projection.name in still]
+            in_bulk = [projection for projection in in_bulk if projection.name in still]
             for projection in some:
                 await generations.create(connection, projection.tables)
                 await generations.create_indexes(connection, _written_by_key(projection))
             started = {"started_at": func.clock_timestamp()}
             slow = [projection.name for projection in some if projection not in in_bulk]
-            await requests.set_state(connection, slow, "loaded", position=0, **started)
+            await requests.set_state(connection, slow, "requested", "loaded", position=0, **started)
             bulk = [projection.name for projection in in_bulk]
-            await requests.set_state(connection, bulk, "loading", position=head, run=run, **started)
+            await requests.set_state(connection, bulk, "requested", "loading", position=head, run=run, **started)
             await ranges.store(connection, run, planned)
 
     async def _go_on(self, loading: Sequence[Next]) -> None:
@@ -126,13 +135,22 @@ class Rebuilder:
             while await self._index(projection):
                 pass
         async with self._engine.begin() as connection:
+            still = await requests.lock_next(connection, [projection.name for projection in those], "loading")
+            those = [projection for projection in those if projection.name in still]
+            if not those:
+                return
             if await ranges.left(connection, run):
                 raise DatabaseUnavailable("the ranges of a rebuild were not all loaded")
-            await requests.set_state(connection, [projection.name for projection in those], "loaded")
+            await requests.set_state(connection, [projection.name for projection in those], "loading", "loaded")
 
     async def _index(self, projection: Projection) -> bool:
-        """Make one index; each has a transaction of its own, as long ones keep dead rows in the way of everybody else."""
+        """Make one index, if there is one to make.
+
+        Each has a transaction of its own, as long ones keep dead rows in the way of everybody else.
+        """
         async with self._engine.begin() as connection:
+            if not await requests.lock_next(connection, [projection.name], "loading"):
+                return False
             await connection.execute(text("SET LOCAL maintenance_work_mem = '256MB'"))
             return await generations.create_index(connection, projection.tables)
 
@@ -144,7 +162,7 @@ class Rebuilder:
             ).events == self._batches.size:
                 pass
         async with self._engine.begin() as connection:
-            await requests.set_state(connection, [one.projection for one in loaded], "following")
+            await requests.set_state(connection, [one.projection for one in loaded], "loaded", "following")
 
     async def _swap(self, following: Sequence[Next]) -> None:
         """Hold each generation against the live one, then have it take its place."""

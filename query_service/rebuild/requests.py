@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from query_service import generations
 from query_service.checkpoints import State
 from query_service.projection import Projection
-from query_service.tables import CHANNEL, checkpoints, parked_events
+from query_service.tables import CHANNEL, checkpoints, parked_events, rebuild_ranges
 from shared.errors import DaichoError
 from shared.event_log.events import Position
 
@@ -43,16 +43,21 @@ async def request(connection: AsyncConnection, projections: Sequence[Projection]
         {"projection": p.name, "generation": "next", "version": p.version, "position": 0, "state": "requested"}
         for p in projections
     ]
-    await connection.execute(insert(checkpoints).on_conflict_do_nothing(), rows)
-    await tell(connection, REQUESTED)
+    statement = insert(checkpoints).on_conflict_do_nothing().returning(checkpoints.c.projection)
+    if (await connection.execute(statement, rows)).all():
+        await tell(connection, REQUESTED)
 
 
-async def request_outdated(connection: AsyncConnection, projections: Sequence[Projection]) -> None:
-    """Have those rebuilt whose live generation was built by another version of the code."""
+async def request_outdated(
+    connection: AsyncConnection, projections: Sequence[Projection], *, only_older: bool = False
+) -> None:
+    """Have those rebuilt whose live generation was built by another, or by an older, version of the code."""
     row = checkpoints.c
     query = select(row.projection, row.version).where(row.generation == "live")
     versions = {found.projection: found.version for found in await connection.execute(query)}
     outdated = [one for one in projections if versions.get(one.name, one.version) != one.version]
+    if only_older:
+        outdated = [one for one in outdated if versions[one.name] < one.version]
     if outdated:
         await request(connection, outdated)
 
@@ -64,24 +69,43 @@ async def under_way(connection: AsyncConnection) -> list[Next]:
     return [Next(*found) for found in await connection.execute(query.order_by(row.projection))]
 
 
-async def set_state(connection: AsyncConnection, names: Collection[str], state: State, **values: Any) -> None:
-    """Move next generations on to another state."""
+async def lock_next(connection: AsyncConnection, names: Collection[str], state: State) -> set[str]:
+    """Give those whose next generation is in this state still, and is until the transaction ends."""
+    row = checkpoints.c
+    query = select(row.projection).where(row.projection.in_(names), row.generation == "next", row.state == state)
+    return set((await connection.execute(query.order_by(row.projection).with_for_update())).scalars())
+
+
+async def set_state(
+    connection: AsyncConnection, names: Collection[str], was: State, state: State, **values: Any
+) -> None:
+    """Move next generations on from one state to another; those that are in another one meanwhile are left alone."""
     row = checkpoints.c
     await connection.execute(
         update(checkpoints)
-        .where(row.projection.in_(names), row.generation == "next")
+        .where(row.projection.in_(names), row.generation == "next", row.state == was)
         .values(state=state, updated_at=func.clock_timestamp(), **values)
     )
 
 
+async def _lock(connection: AsyncConnection, name: str) -> None:
+    """Lock a projection's checkpoints before its tables, as whoever projects does."""
+    row = checkpoints.c
+    query = select(row.projection).where(row.projection == name, row.generation != "live").order_by(row.generation)
+    await connection.execute(query.with_for_update())
+
+
 async def discard(connection: AsyncConnection, projection: Projection) -> None:
     """Give up a next generation."""
+    await _lock(connection, projection.name)
     await generations.drop(connection, projection.tables, "next")
     await _forget(connection, projection.name, "next")
+    await forget_runs(connection)
 
 
 async def finish(connection: AsyncConnection, projection: Projection) -> None:
     """Let a previous generation go."""
+    await _lock(connection, projection.name)
     await generations.drop(connection, projection.tables, "previous")
     await _forget(connection, projection.name, "previous")
 
@@ -102,8 +126,9 @@ async def undo(connection: AsyncConnection, projection: Projection) -> None:
     A next generation that is being built is given up. Raises `NothingToUndo`.
     """
     row = checkpoints.c
+    await _lock(connection, projection.name)
     kept = select(row.version).where(row.projection == projection.name, row.generation == "previous")
-    if (await connection.execute(kept.with_for_update())).scalar_one_or_none() != projection.version:
+    if (await connection.execute(kept)).scalar_one_or_none() != projection.version:
         raise NothingToUndo(projection.name)
     await discard(connection, projection)
     await generations.restore(connection, projection.tables)
@@ -122,6 +147,7 @@ async def take_over(connection: AsyncConnection, projection: Projection, report:
         .where(row.projection == projection.name, row.generation == "live")
         .values(run=None, report=report)
     )
+    await forget_runs(connection)
 
 
 async def tell(connection: AsyncConnection, payload: str) -> None:
@@ -134,6 +160,12 @@ async def _rename(connection: AsyncConnection, name: str, old: str, new: str, st
         await connection.execute(
             update(table).where(table.c.projection == name, table.c.generation == old).values(generation=new, **values)
         )
+
+
+async def forget_runs(connection: AsyncConnection) -> None:
+    """Remove what runs had to load that nothing is loaded by any more."""
+    runs = select(checkpoints.c.run).where(checkpoints.c.run.is_not(None))
+    await connection.execute(delete(rebuild_ranges).where(rebuild_ranges.c.run.not_in(runs)))
 
 
 async def _forget(connection: AsyncConnection, name: str, generation: str) -> None:
