@@ -5,7 +5,7 @@ projection however often anything crashes, two projectors never both write, and 
 position.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import select
@@ -28,7 +28,7 @@ from shared.ids import new_id_text
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """A batch: how many events were read, from where to where the live projections got by it, what it touched."""
+    """A batch: how many events one of its groups had at most, from where to where the live projections got, what it touched."""
 
     events: int
     start: Position
@@ -42,6 +42,14 @@ class _Decoded:
 
     events: Mapping[Position, DecodedEvent]
     errors: Mapping[Position, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Generations at one position, and the events that come next for them."""
+
+    checkpoints: Sequence[Checkpoint]
+    records: Sequence[RecordedEvent]
 
 
 class Batches:
@@ -71,18 +79,33 @@ class Batches:
             await _turn_to(connection, "live")
             async with connection.begin():
                 following = await checkpoints.lock(connection, list(self._projections.values()), state)
-                start = min((checkpoint.position for checkpoint in following), default=Position(0))
-                records = await self._log.read_all(start, self.size) if following else ()
-                if records:
-                    await self._apply(connection, following, records, isolating=isolating)
-        end = records[-1].position if records else start
-        live = {c.projection: c.position for c in following if c.generation == "live"}
+                groups = [group async for group in self._groups(following)]
+                for group in groups:
+                    await self._apply(connection, group, isolating=isolating)
+        reached = {one.projection: one.position for one in following if one.generation == "live"}
+        start = min(reached.values(), default=Position(0))
+        for group in groups:
+            end = group.records[-1].position
+            reached |= {one.projection: end for one in group.checkpoints if one.generation == "live"}
         return Applied(
-            events=len(records),
-            start=min(live.values(), default=Position(0)),
-            positions={name: max(position, end) for name, position in live.items()},
-            aggregates=frozenset(record.stream for record in records),
+            events=max((len(group.records) for group in groups), default=0),
+            start=start,
+            positions=reached,
+            aggregates=frozenset(record.stream for group in groups for record in group.records),
         )
+
+    async def _groups(self, following: Sequence[Checkpoint]) -> "AsyncIterator[_Group]":
+        """Give the next events of those at one position, the foremost first; the others get no further than these.
+
+        So one that has far to go, as a new projection, holds nobody up, and all meet at one position in the end.
+        """
+        last: Position | None = None
+        for start in sorted({checkpoint.position for checkpoint in following}, reverse=True):
+            records = await self._log.read_all(start, self.size)
+            if last is None:
+                last = records[-1].position if records else start
+            if found := [record for record in records if record.position <= last]:
+                yield _Group([checkpoint for checkpoint in following if checkpoint.position == start], found)
 
     async def is_superseded(self, connection: AsyncConnection) -> bool:
         """Tell whether a newer release has built a live generation: only that release can bring it along."""
@@ -93,32 +116,24 @@ class Batches:
         known = self._projections
         return any(one.projection in known and one.version > known[one.projection].version for one in found)
 
-    async def _apply(
-        self,
-        connection: AsyncConnection,
-        following: Sequence[Checkpoint],
-        records: Sequence[RecordedEvent],
-        *,
-        isolating: bool,
-    ) -> None:
-        handled = [record for record in records if record.event_type in self._handled]
+    async def _apply(self, connection: AsyncConnection, group: "_Group", *, isolating: bool) -> None:
+        handled = [record for record in group.records if record.event_type in self._handled]
         parked: Parked = frozenset()
-        if any(checkpoint.has_parked for checkpoint in following):
+        if any(checkpoint.has_parked for checkpoint in group.checkpoints):
             parked = await parked_among(connection, (record.stream.aggregate_id for record in handled))
         decoded = self._decode(handled, isolating=isolating)
-        for checkpoint in following:
+        for checkpoint in group.checkpoints:
             projection = self._projections[checkpoint.projection]
             await _turn_to(connection, checkpoint.generation)
-            new = [r for r in handled if r.position > checkpoint.position and r.event_type in projection.event_types]
-            events, poison = _split(new, checkpoint, decoded, parked)
+            wanted = [record for record in handled if record.event_type in projection.event_types]
+            events, poison = _split(wanted, checkpoint, decoded, parked)
             if isolating:
                 poison += await isolated(connection, projection, events)
             elif events:
                 await projection.apply(connection, events)
             await park(connection, checkpoint, poison)
         await _turn_to(connection, "live")
-        end = records[-1].position
-        await checkpoints.move(connection, [c for c in following if c.position < end], end, self.name)
+        await checkpoints.move(connection, group.checkpoints, group.records[-1].position, self.name)
 
     def _decode(self, records: Sequence[RecordedEvent], *, isolating: bool) -> _Decoded:
         if not isolating:

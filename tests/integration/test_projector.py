@@ -102,6 +102,12 @@ async def test_a_batch_that_fails_leaves_no_trace_and_is_applied_once(database: 
     await assert_read_models_equal_a_replay(engine)
 
 
+async def positions(engine: AsyncEngine, *names: str) -> list[int]:
+    query = text("SELECT position FROM read_model.checkpoints WHERE projection = :name")
+    async with engine.connect() as connection:
+        return [await connection.scalar(query, {"name": name}) or 0 for name in names]
+
+
 async def test_a_new_projection_catches_up_while_the_others_stay(database: str, engine: AsyncEngine) -> None:
     store = PostgresEventStore(engine)
     summaries, *others = ORDERS.projections
@@ -113,6 +119,9 @@ async def test_a_new_projection_catches_up_while_the_others_stay(database: str, 
         await append_orders(store, 50, seed=1)
         one = Projecting(engine, read_engine, [*others, summaries], batch=10)
         await one.register()
+        (before,) = await positions(engine, "order_summaries")
+        await one.apply_next()
+        assert await positions(engine, "order_summaries", "order_items") == [before + 10, 10]
         await one.drain()
     await assert_read_models_equal_a_replay(engine)
 
