@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
-from time import monotonic
+from time import process_time
 from typing import Any
 from uuid import UUID
 
@@ -51,11 +51,13 @@ class RangeLoader:
         """Load what is left of a run. Raises `DatabaseUnavailable`."""
         with translate_errors():
             async with self._read_engine.connect() as connection, self._log_engine.connect() as log:
+                started = process_time()
                 while await self._load_next(connection, log, run):
-                    pass
+                    await give_way(connection, log, process_time() - started)
+                    started = process_time()
 
     async def _load_next(self, connection: AsyncConnection, log: AsyncConnection, run: UUID) -> bool:
-        async with connection.begin():
+        async with connection.begin(), log.begin():
             claimed = await ranges.claim(connection, run)
             if claimed is None:
                 return False
@@ -70,13 +72,11 @@ class RangeLoader:
                 return False
             await connection.execution_options(**on_generation("next"))
             loaders = {one.projection: self._loader(one.projection) for one in into}
-            count, started = 0, monotonic()
+            count = 0
             async for chunk in self._chunks(log, claimed, into[0].position):
                 for checkpoint in into:
                     await self._load(connection, checkpoint, loaders[checkpoint.projection], chunk)
                 count += sum(map(len, chunk))
-                await give_way(connection, log, monotonic() - started)
-                started = monotonic()
             # All processes in the same order, so that they do not deadlock.
             for loader in loaders.values():
                 await loader.write_sums(connection)

@@ -12,7 +12,7 @@ from query_service.tables import rebuild_ranges
 from shared.database import fetch_all
 from shared.event_log.events import Position
 
-EVENTS_PER_RANGE = 10_000
+EVENTS_PER_RANGE = 5_000
 _SAMPLED = 50_000
 _FIRST, _LAST = UUID(int=0), UUID(int=2**128 - 1)
 
