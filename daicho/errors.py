@@ -20,6 +20,7 @@ DaichoError
   x NoSuchProjection
   x PortInUse
   x ReadModelNotEmpty
+  x RebuildGivenUp
   x ServiceFailed
 """
 
@@ -146,6 +147,13 @@ class NoSuchProjection(OperatorError):
 
     def __init__(self, name: str, known: Sequence[str]) -> None:
         super().__init__(f"there is no projection {name!r}: there are {', '.join(known)}")
+
+
+class RebuildGivenUp(OperatorError):
+    """Rebuilds were given up while they were waited for; what is live is as it was."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(f"given up before it was done, the tables that serve are as they were: {', '.join(names)}")
 
 
 class MigrationFailed(OperatorError):

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 import typer
+from sqlalchemy import select
 
+from daicho.errors import RebuildGivenUp
 from daicho.operating import progress
 from daicho.read_side import ReadSide, read_side
 from daicho.settings import OperatorSettings
@@ -16,30 +18,59 @@ from query_service.rebuild import requests
 from query_service.rebuild.processes import LoadProcesses
 from query_service.rebuild.rebuilder import Rebuilder
 from query_service.settings import QuerySettings
+from query_service.tables import checkpoints
+from shared.database import fetch_all
 from shared.settings import load
 
 Instead = Literal["undo", "finish", "discard"]
 """What may be done instead of a rebuild."""
 
 _INSTEAD = {"undo": requests.undo, "finish": requests.finish, "discard": requests.discard}
+_SAID = {
+    None: "is to be rebuilt; a running query service does it",
+    "undo": "is to be undone; a running query service does it",
+    "finish": "no tables from before a rebuild are kept any more",
+    "discard": "no rebuild is under way any more",
+}
+"""What is said where nothing is waited for."""
+
 _LOOK_SECONDS = 0.5
 
 
 async def run_rebuild(settings: OperatorSettings, names: Sequence[str], instead: Instead | None, *, wait: bool) -> None:
-    """Rebuild these projections, or all, and wait until they are live; or undo, finish or give up a rebuild."""
+    """Rebuild these projections, or all, and wait until they are live; or undo, finish or give up a rebuild.
+
+    Raises `RebuildGivenUp` if another process gave one up.
+    """
     async with read_side(settings) as side:
         wanted = side.named(names)
+        before = await _begun(side)
         async with side.read_engine.begin() as connection:
             if instead is None:
                 await requests.request(connection, wanted)
             else:
                 for projection in wanted:
                     await _INSTEAD[instead](connection, projection)
-        if instead in {None, "undo"} and wait:
-            await _until_done(side, [projection.name for projection in wanted])
-            for status in await _statuses(side):
-                if status.name in names or not names:
-                    typer.echo(outcome(status))
+        done = [projection.name for projection in wanted]
+        if instead not in {None, "undo"} or not wait:
+            for name in done:
+                typer.echo(f"{name}: {_SAID[instead]}")
+            return
+        await _until_done(side, done)
+        now = await _begun(side)
+        given_up = [name for name in done if now[name] == before[name]]
+        for status in await _statuses(side):
+            if status.name in done and status.name not in given_up:
+                typer.echo(outcome(status))
+        if given_up:
+            raise RebuildGivenUp(given_up)
+
+
+async def _begun(side: ReadSide) -> dict[str, datetime | None]:
+    """Give the moment at which the rebuild or undo that led to each live generation began, which tells them apart."""
+    row = checkpoints.c
+    query = select(row.projection, row.started_at).where(row.generation == "live")
+    return {one.projection: one.started_at for one in await fetch_all(side.read_engine, query)}
 
 
 async def _until_done(side: ReadSide, names: Sequence[str]) -> None:
@@ -53,7 +84,7 @@ async def _until_done(side: ReadSide, names: Sequence[str]) -> None:
                 statuses = {status.name: status.rebuild for status in await _statuses(side)}
                 for name, advance in zip(names, advances, strict=True):
                     rebuild = statuses[name]
-                    reached = head if rebuild is None else min(rebuild.events_done, head)
+                    reached = head if rebuild is None else head * rebuild.events_done // max(rebuild.events_total, 1)
                     advance(reached - done[name])
                     done[name] = reached
                 if all(statuses[name] is None for name in names):

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from pydantic import BaseModel, Field
@@ -22,7 +22,9 @@ class RebuildStatus(BaseModel):
 
     state: Literal["requested", "loading", "loaded", "following"]
     events_done: int
-    events_total: int
+    events_total: int = Field(
+        description="While loading, about the events that there are to load; otherwise all of the log"
+    )
     rate: float = Field(description="Events a second since it began")
     eta_seconds: float | None
     started_at: datetime | None
@@ -46,6 +48,13 @@ class ProjectionStatus(BaseModel):
     last_rebuild: dict[str, Any] | None = Field(description="What the last rebuild found different")
 
 
+class _Progress(NamedTuple):
+    """Events done, of how many."""
+
+    done: int
+    total: int
+
+
 class ProjectionStatuses:
     """Reads the checkpoints and holds them against the log."""
 
@@ -66,18 +75,16 @@ class ProjectionStatuses:
         rows = await fetch_all(self._read_engine, select(checkpoints))
         generations = {(row.projection, row.generation): row for row in rows}
         parked = await self._parked()
-        ranges = await self._ranges()
+        loads = await self._loads()
         head = await self._log.head()
-        return [
-            await self._status(one, generations, parked.get(one.name, 0), ranges, head) for one in self._projections
-        ]
+        return [await self._status(one, generations, parked.get(one.name, 0), loads, head) for one in self._projections]
 
     async def _status(
         self,
         projection: Projection,
         generations: Mapping[tuple[str, str], AnyRow],
         parked: int,
-        ranges: Mapping[UUID, int],
+        loads: Mapping[UUID, _Progress],
         head: Position,
     ) -> ProjectionStatus:
         live, new = (generations.get((projection.name, generation)) for generation in ("live", "next"))
@@ -93,7 +100,7 @@ class ProjectionStatuses:
             lag_events=head - position,
             lag_seconds=max(lag, 0.0),
             parked=parked,
-            rebuild=_rebuild(new, ranges) if new else None,
+            rebuild=_rebuild(new, loads, head) if new else None,
             can_undo=(projection.name, "previous") in generations,
             last_rebuild=live.report if live else None,
         )
@@ -113,21 +120,24 @@ class ProjectionStatuses:
         found = await fetch_all(self._read_engine, query.group_by(row.projection))
         return {one.projection: one.events for one in found}
 
-    async def _ranges(self) -> dict[UUID, int]:
+    async def _loads(self) -> dict[UUID, _Progress]:
         row = rebuild_ranges.c
-        query = select(row.run, func.coalesce(func.sum(row.events), 0).label("events")).group_by(row.run)
-        return {one.run: int(one.events) for one in await fetch_all(self._read_engine, query)}
+        done = func.coalesce(func.sum(row.events), 0).label("done")
+        total = func.sum(func.coalesce(row.events, row.estimate)).label("total")
+        found = await fetch_all(self._read_engine, select(row.run, done, total).group_by(row.run))
+        return {one.run: _Progress(int(one.done), int(one.total)) for one in found}
 
 
-def _rebuild(new: AnyRow, ranges: Mapping[UUID, int]) -> RebuildStatus:
-    done = ranges.get(new.run, 0) if new.state == "loading" else new.position
+def _rebuild(new: AnyRow, loads: Mapping[UUID, _Progress], head: Position) -> RebuildStatus:
+    is_loading = new.state == "loading" and new.run in loads
+    done, total = loads[new.run] if is_loading else _Progress(new.position, max(new.position, head))
     seconds = (datetime.now(UTC) - new.started_at).total_seconds() if new.started_at else 0.0
-    rate = done / seconds if seconds > 0 else 0.0
+    rate = (done - new.started_from) / seconds if seconds > 0 else 0.0
     return RebuildStatus(
         state=new.state,
         events_done=done,
-        events_total=new.position,
+        events_total=total,
         rate=rate,
-        eta_seconds=(new.position - done) / rate if rate else None,
+        eta_seconds=(total - done) / rate if rate else None,
         started_at=new.started_at,
     )

@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ARRAY, JSON, Column, Table, bindparam, func, select
+from sqlalchemy import ARRAY, JSON, Column, Table, bindparam, delete, func, select, tuple_
 from sqlalchemy import column as make_column
 from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.dml import ReturningInsert
 
 from query_service.tables import SCHEMA
 
@@ -19,8 +20,11 @@ async def upsert(connection: AsyncConnection, table: Table, rows: Sequence[Mappi
 
 
 async def add(connection: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Add rows to those with the same primary key, column by column, in one statement."""
-    await connection.execute(_add(table), _arrays(table, rows))
+    """Add rows to those with the same primary key, column by column; one that comes to zero in all of them goes."""
+    keys = len(table.primary_key.columns)
+    sums = await connection.execute(_add(table), _arrays(table, rows))
+    if emptied := [tuple(row[:keys]) for row in sums if not any(row[keys:])]:
+        await connection.execute(delete(table).where(tuple_(*table.primary_key.columns).in_(emptied)))
 
 
 async def copy(connection: AsyncConnection, table: Table, rows: Sequence[Sequence[Any]]) -> None:
@@ -47,10 +51,12 @@ def _upsert(table: Table) -> Insert:
 
 
 @cache
-def _add(table: Table) -> Insert:
+def _add(table: Table) -> ReturningInsert[Any]:
     statement = _insert(table)
     sums = {column.name: column + statement.excluded[column.name] for column in table.c if not column.primary_key}
-    return statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=sums)
+    return statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=sums).returning(
+        *table.c
+    )
 
 
 def _insert(table: Table) -> Insert:

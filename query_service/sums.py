@@ -16,7 +16,8 @@ R = TypeVar("R")
 class Sums(Generic[R]):
     """One row per key, the sum over all rows of a projection; `of` gives what one of them adds.
 
-    That is: rows of the table, with a value for each column in the table's order, the key's first.
+    That is: rows of the table, with a value for each column in the table's order, the key's first. A key without a row
+    is one whose sums are all zero.
     """
 
     table: Table

@@ -20,6 +20,7 @@ checkpoints = Table(
     Column("has_parked", Boolean, nullable=False, server_default=false()),
     Column("run", Uuid),
     Column("started_at", DateTime(timezone=True)),
+    Column("started_from", BigInteger, nullable=False, server_default="0"),
     Column("report", JSONB(none_as_null=True)),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
@@ -32,6 +33,7 @@ rebuild_ranges = Table(
     Column("aggregate_type", Text, nullable=False),
     Column("first_id", Uuid, nullable=False),
     Column("last_id", Uuid, nullable=False),
+    Column("estimate", BigInteger, nullable=False),
     Column("events", BigInteger),
 )
 

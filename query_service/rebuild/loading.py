@@ -58,17 +58,17 @@ class RangeLoader:
 
     async def _load_next(self, connection: AsyncConnection, log: AsyncConnection, run: UUID) -> bool:
         async with connection.begin(), log.begin():
-            claimed = await ranges.claim(connection, run)
-            if claimed is None:
-                return False
             row = checkpoints.c
             query = select(row.projection, row.generation, row.version, row.position, row.has_parked)
             query = query.where(row.run == run).order_by(row.projection)
-            # Whoever gives the run up waits until this range is written.
+            # Whoever gives the run up waits until a range is written, and locks in this order.
             into = [
                 Checkpoint(*one) for one in await connection.execute(query.with_for_update(key_share=True, read=True))
             ]
             if not into or any(one.version != self._projections[one.projection].version for one in into):
+                return False
+            claimed = await ranges.claim(connection, run)
+            if claimed is None:
                 return False
             await connection.execution_options(**on_generation("next"))
             loaders = {one.projection: self._loader(one.projection) for one in into}

@@ -22,12 +22,13 @@ _SAMPLE = text(
 
 
 class Range(NamedTuple):
-    """The aggregates of a type with ids from one to another, both included."""
+    """The aggregates of a type with ids from one to another, both included; `estimate` is about how many events they have."""
 
     number: int
     aggregate_type: str
     first_id: UUID
     last_id: UUID
+    estimate: int
 
 
 async def plan(log_engine: AsyncEngine, aggregate_type: str, upto: Position) -> list[Range]:
@@ -38,10 +39,12 @@ async def plan(log_engine: AsyncEngine, aggregate_type: str, upto: Position) -> 
     percent = min(100.0, 100.0 * _SAMPLED / max(upto, 1))
     sample = _SAMPLE.bindparams(percent=percent, aggregate_type=aggregate_type)
     ids = sorted(row.aggregate_id for row in await fetch_all(log_engine, sample))
-    count = max(1, ceil(len(ids) / (percent / 100) / EVENTS_PER_RANGE))
+    events = len(ids) / (percent / 100)
+    count = max(1, ceil(events / EVENTS_PER_RANGE))
     cuts = sorted({ids[len(ids) * number // count] for number in range(1, count)} - {_FIRST})
     starts, ends = [_FIRST, *cuts], [*(UUID(int=cut.int - 1) for cut in cuts), _LAST]
-    return [Range(number, aggregate_type, *ids) for number, ids in enumerate(zip(starts, ends, strict=True))]
+    estimate = ceil(events / len(starts))
+    return [Range(number, aggregate_type, *ids, estimate) for number, ids in enumerate(zip(starts, ends, strict=True))]
 
 
 async def store(connection: AsyncConnection, run: UUID, ranges: Sequence[Range]) -> None:
@@ -53,7 +56,7 @@ async def claim(connection: AsyncConnection, run: UUID) -> Range | None:
     """Take a range that is not loaded and that nobody else has, until the transaction ends; None if there is none."""
     row = rebuild_ranges.c
     query = (
-        select(row.number, row.aggregate_type, row.first_id, row.last_id)
+        select(row.number, row.aggregate_type, row.first_id, row.last_id, row.estimate)
         .where(row.run == run, row.events.is_(None))
         .order_by(row.number)
         .limit(1)

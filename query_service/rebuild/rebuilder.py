@@ -100,9 +100,20 @@ class Rebuilder:
             ("following", self._swap), ("loaded", self._catch_up), ("loading", self._go_on), ("requested", self._begin),
         ):  # fmt: skip
             if those := [one for one in known if one.state == state]:
-                await do(those)
+                try:
+                    await do(those)
+                except Exception:
+                    if not await self._were_given_up(those):
+                        raise
+                    _logger.info("a rebuild was given up meanwhile: %s", [one.projection for one in those])
                 return True
         return False
+
+    async def _were_given_up(self, those: Sequence[Next]) -> bool:
+        """Tell whether one of them is no more what it was: then what is left is to be looked at anew."""
+        async with self._engine.begin() as connection:
+            found = {(one.projection, one.state, one.run) for one in await requests.under_way(connection)}
+        return any((one.projection, one.state, one.run) not in found for one in those)
 
     async def _begin(self, requested: Sequence[Next]) -> None:
         """Make the tables of one aggregate type's projections, and divide the log."""
@@ -179,14 +190,23 @@ class Rebuilder:
     async def _compare(self, projection: Projection) -> dict[str, Any]:
         """Compare at one position, to which both move together; a live one of another version stays where it is."""
         async with self._engine.connect() as connection:
-            await self._batches.apply_next(connection, isolating=True)
+            await self._bring_together(connection, projection)
             await connection.execution_options(isolation_level="REPEATABLE READ")
             async with connection.begin():
                 positions = await _positions(connection, projection)
-                if positions["live"] != positions["next"]:
-                    return {"compared": False, "live_position": positions["live"], "position": positions["next"]}
+                if positions["live"] != positions.get("next"):
+                    return {"compared": False, "live_position": positions["live"], "position": positions.get("next")}
                 tables = {table.name: await compare(connection, table) for table in projection.tables}
         return {"compared": True, "position": positions["next"], "tables": tables}
+
+    async def _bring_together(self, connection: AsyncConnection, projection: Projection) -> None:
+        """Apply batches until both generations are at one position; the one that is ahead waits for the other."""
+        while (await self._batches.apply_next(connection, isolating=True)).events == self._batches.size:
+            async with connection.begin():
+                found = await checkpoints.find(connection, projection)
+            both = [one for one in found if one.generation != "previous" and one.version == projection.version]
+            if len({one.position for one in both}) < 2:  # noqa: PLR2004 - or a live one that only other code moves
+                return
 
     async def _make_views(self, projection: Projection) -> None:
         """Make the views over the next generation, of a moment when it is where the live one's checkpoint says."""

@@ -133,6 +133,11 @@ async def undo(connection: AsyncConnection, projection: Projection) -> None:
     await discard(connection, projection)
     await generations.restore(connection, projection.tables)
     await _rename(connection, projection.name, "previous", "next", "loaded")
+    await connection.execute(
+        update(checkpoints)
+        .where(row.projection == projection.name, row.generation == "next")
+        .values(started_at=func.clock_timestamp(), started_from=row.position)
+    )
     await tell(connection, REQUESTED)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from command_service.postgres_store import PostgresEventStore
 from query_service import checkpoints
 from query_service.batches import Applied, Batches
 from query_service.orders.aggregate import ORDERS
@@ -11,6 +12,8 @@ from query_service.projection import Projection
 from shared.event_log.reader import PostgresEventLog
 from shared.event_log.registry import EventRegistry
 from shared.orders.events import EVENTS
+from tests.support.databases import connected
+from tests.support.orders import append_orders
 
 
 class Projecting:
@@ -39,3 +42,12 @@ class Projecting:
     async def drain(self, *, isolating: bool = False) -> None:
         while (await self.apply_next(isolating=isolating)).events:
             pass
+
+
+async def projected(database: str, engine: AsyncEngine, orders: int = 100) -> None:
+    """Append this many orders, and apply the log to all of their projections."""
+    await append_orders(PostgresEventStore(engine), orders)
+    async with connected(database, 1, autocommit=False) as read_engine:
+        one = Projecting(engine, read_engine)
+        await one.register()
+        await one.drain()

@@ -16,7 +16,7 @@ QUERIES = {
     "order_details": "SELECT * FROM read_model.order_details ORDER BY order_id",
     "order_items": "SELECT * FROM read_model.order_items ORDER BY order_id, line_number",
     "sales_by_day": "SELECT * FROM read_model.sales_by_day ORDER BY day",
-    "order_totals": "SELECT * FROM read_model.order_totals WHERE count > 0 ORDER BY status",
+    "order_totals": "SELECT * FROM read_model.order_totals ORDER BY status",
 }
 
 

@@ -6,6 +6,8 @@ ALTER TABLE read_model.checkpoints
     ADD COLUMN has_parked boolean NOT NULL DEFAULT false,
     ADD COLUMN run uuid,
     ADD COLUMN started_at timestamptz,
+    -- The position at which it was then, from which it is brought on.
+    ADD COLUMN started_from bigint NOT NULL DEFAULT 0,
     ADD COLUMN report jsonb,
     DROP CONSTRAINT checkpoints_pkey,
     ADD CONSTRAINT checkpoints_pkey PRIMARY KEY (projection, generation),
@@ -15,12 +17,14 @@ ALTER TABLE read_model.checkpoints
     ADD CONSTRAINT checkpoints_state_check CHECK (state IN ('requested', 'loading', 'loaded', 'following', 'kept'));
 
 -- What a run has to load, in pieces that are loaded each in one transaction: the aggregates of a type whose ids lie in a range.
+-- estimate: about how many events that is; events: how many it was.
 CREATE TABLE read_model.rebuild_ranges (
     run            uuid    NOT NULL,
     number         integer NOT NULL,
     aggregate_type text    NOT NULL,
     first_id       uuid    NOT NULL,
     last_id        uuid    NOT NULL,
+    estimate       bigint  NOT NULL,
     events         bigint,
     CONSTRAINT rebuild_ranges_pkey PRIMARY KEY (run, number)
 );
