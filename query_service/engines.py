@@ -34,6 +34,7 @@ class Engines(NamedTuple):
     listen: AsyncEngine
     listen_read: AsyncEngine
     rebuild: AsyncEngine
+    retry: AsyncEngine
     refresh: AsyncEngine
     stream: AsyncEngine
 
@@ -63,6 +64,13 @@ def create_engines(settings: QuerySettings) -> Engines:
             pool_size=2,
             autocommit=False,
             statement_timeout=None,
+            server_settings=IN_BACKGROUND,
+        ),
+        retry=create_engine(
+            settings.read_url,
+            application_name="daicho-retry",
+            pool_size=1,
+            autocommit=False,
             server_settings=IN_BACKGROUND,
         ),
         refresh=create_engine(
