@@ -55,14 +55,15 @@ class _Group:
 class Batches:
     """Applies batches of the log to the generations that follow it, at most `size` events at a time.
 
-    `name` is this applier's own, by which others, and itself, know in notifications who moved a checkpoint.
+    `name` is this applier's own, by which others, and itself, know in notifications who moved a checkpoint. `registry`
+    is what it decodes events by.
     """
 
     def __init__(self, log: EventLog, events: EventRegistry, projections: Sequence[Projection], size: int) -> None:
         self.size = size
         self.name = new_id_text()
         self._log = log
-        self._events = events
+        self.registry = events
         self._projections = {projection.name: projection for projection in projections}
         self._handled = frozenset().union(*(projection.event_types for projection in projections))
 
@@ -137,11 +138,11 @@ class Batches:
 
     def _decode(self, records: Sequence[RecordedEvent], *, isolating: bool) -> _Decoded:
         if not isolating:
-            return _Decoded({record.position: DecodedEvent(record, self._events.decode(record)) for record in records})
+            return _Decoded({record.position: DecodedEvent(record, self.registry.decode(record)) for record in records})
         events, errors = {}, {}
         for record in records:
             try:
-                events[record.position] = DecodedEvent(record, self._events.decode(record))
+                events[record.position] = DecodedEvent(record, self.registry.decode(record))
             except EventSchemaError as error:
                 errors[record.position] = describe(error)
         return _Decoded(events, errors)

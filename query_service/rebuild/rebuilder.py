@@ -20,6 +20,7 @@ from query_service.projector import RESET
 from query_service.rebuild import ranges, requests
 from query_service.rebuild.comparison import compare
 from query_service.rebuild.requests import Next
+from query_service.retrying import Retrying
 from shared.backoff import backoff
 from shared.database import sqlstate, translate_errors
 from shared.errors import DatabaseUnavailable
@@ -56,6 +57,7 @@ class Rebuilder:
         self._types = {one.name: aggregate for aggregate, some in projections.items() for one in some}
         self._projections = {one.name: one for some in projections.values() for one in some}
         self._batches = batches
+        self._retrying = Retrying(log, batches.registry, list(self._projections.values()), engine)
         self._load = load
         self._kept = kept
 
@@ -168,6 +170,7 @@ class Rebuilder:
         """Hold each generation against the live one, then have it take its place."""
         for one in following:
             projection = self._projections[one.projection]
+            await self._retrying.catch_up(projection.name)
             report = await self._compare(projection)
             await self._make_views(projection)
             for delay in backoff(first=0.05, limit=1.0):
