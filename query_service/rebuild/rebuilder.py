@@ -159,9 +159,7 @@ class Rebuilder:
     async def _catch_up(self, loaded: Sequence[Next]) -> None:
         """Bring generations on until they are a batch behind at most; from then on they move with the live one."""
         async with self._engine.connect() as connection:
-            while (
-                await self._batches.apply_next(connection, isolating=True, state="loaded")
-            ).events == self._batches.size:
+            while (await self._batches.apply_next(connection, isolating=True, state="loaded")).is_full:
                 pass
         async with self._engine.begin() as connection:
             await requests.set_state(connection, [one.projection for one in loaded], "loaded", "following")
