@@ -30,11 +30,20 @@ class InMemoryEventStore:
         return self._streams.get(stream, [])[after_version:]
 
     async def read_all(
-        self, after_position: Position, limit: int, types: Collection[str] | None = None
+        self,
+        after_position: Position,
+        limit: int,
+        types: Collection[str] | None = None,
+        max_bytes: int | None = None,
     ) -> Sequence[RecordedEvent]:
         """See `EventLog.read_all`."""
         wanted = (event for event in self._log[after_position:] if types is None or event.event_type in types)
-        return [event for event, _ in zip(wanted, range(limit), strict=False)]
+        found: list[RecordedEvent] = []
+        size = 0
+        while len(found) < limit and (max_bytes is None or size < max_bytes) and (event := next(wanted, None)):
+            found.append(event)
+            size += event.size
+        return found
 
     async def find_event(self, event_id: EventId) -> RecordedEvent | None:
         """See `EventLog.find_event`."""

@@ -123,7 +123,7 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
     app.state.event_pages = EventPages(engines.log, aggregate_types)
     app.state.event_streams = streams
     app.state.event_catalogue = asyncapi_document({one.aggregate_type: one.events for one in aggregates})
-    app.state.retrying = Retrying(log, registry, projections, engines.rebuild)
+    app.state.retrying = Retrying(log, registry, projections, engines.retry)
     app.state.projections = {projection.name: projection for projection in projections}
     app.state.projection_statuses = ProjectionStatuses(log, engines.read, projections, projector)
     return app

@@ -25,15 +25,22 @@ from shared.event_log.reader import EventLog
 from shared.event_log.registry import EventRegistry
 from shared.ids import new_id_text
 
+_BATCH_BYTES = 8 * 1024 * 1024
+"""In memory, decoded and as rows, events take about ten times the bytes of their JSON."""
+
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """A batch: how many events one of its groups had at most, from where to where the live projections got, what it touched."""
+    """A batch: how many events one of its groups had at most, from where to where the live projections got, what it touched.
+
+    If it `is_full`, there may be more to do at once.
+    """
 
     events: int
     start: Position
     positions: Mapping[str, Position]
     aggregates: frozenset[StreamId] = frozenset()
+    is_full: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +57,31 @@ class _Group:
 
     checkpoints: Sequence[Checkpoint]
     records: Sequence[RecordedEvent]
+    is_full: bool
 
 
 class Batches:
     """Applies batches of the log to the generations that follow it, at most `size` events at a time.
 
-    `name` is this applier's own, by which others, and itself, know in notifications who moved a checkpoint.
+    A batch also ends with the event that brings it to `max_bytes` of JSON, so that memory is bounded (invariant I10).
+
+    `name` is this applier's own, by which others, and itself, know in notifications who moved a checkpoint. `registry`
+    is what it decodes events by.
     """
 
-    def __init__(self, log: EventLog, events: EventRegistry, projections: Sequence[Projection], size: int) -> None:
+    def __init__(
+        self,
+        log: EventLog,
+        events: EventRegistry,
+        projections: Sequence[Projection],
+        size: int,
+        max_bytes: int = _BATCH_BYTES,
+    ) -> None:
         self.size = size
+        self.max_bytes = max_bytes
         self.name = new_id_text()
         self._log = log
-        self._events = events
+        self.registry = events
         self._projections = {projection.name: projection for projection in projections}
         self._handled = frozenset().union(*(projection.event_types for projection in projections))
 
@@ -92,6 +111,7 @@ class Batches:
             start=start,
             positions=reached,
             aggregates=frozenset(record.stream for group in groups for record in group.records),
+            is_full=any(group.is_full for group in groups),
         )
 
     async def _groups(self, following: Sequence[Checkpoint]) -> "AsyncIterator[_Group]":
@@ -101,11 +121,16 @@ class Batches:
         """
         last: Position | None = None
         for start in sorted({checkpoint.position for checkpoint in following}, reverse=True):
-            records = await self._log.read_all(start, self.size)
+            records = await self._log.read_all(start, self.size, max_bytes=self.max_bytes)
             if last is None:
                 last = records[-1].position if records else start
             if found := [record for record in records if record.position <= last]:
-                yield _Group([checkpoint for checkpoint in following if checkpoint.position == start], found)
+                is_full = len(found) == len(records) and self._is_full(records)
+                yield _Group([one for one in following if one.position == start], found, is_full)
+
+    def _is_full(self, records: Sequence[RecordedEvent]) -> bool:
+        """Tell whether a bound, not the end of the log, may be why there are no more."""
+        return len(records) == self.size or sum(record.size for record in records) >= self.max_bytes
 
     async def is_superseded(self, connection: AsyncConnection) -> bool:
         """Tell whether a newer release has built a live generation: only that release can bring it along."""
@@ -137,11 +162,11 @@ class Batches:
 
     def _decode(self, records: Sequence[RecordedEvent], *, isolating: bool) -> _Decoded:
         if not isolating:
-            return _Decoded({record.position: DecodedEvent(record, self._events.decode(record)) for record in records})
+            return _Decoded({record.position: DecodedEvent(record, self.registry.decode(record)) for record in records})
         events, errors = {}, {}
         for record in records:
             try:
-                events[record.position] = DecodedEvent(record, self._events.decode(record))
+                events[record.position] = DecodedEvent(record, self.registry.decode(record))
             except EventSchemaError as error:
                 errors[record.position] = describe(error)
         return _Decoded(events, errors)

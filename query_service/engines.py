@@ -1,6 +1,6 @@
 """The query service's connections: a pool for each purpose, so that none of them can starve another."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -9,17 +9,20 @@ from query_service.reading import READING, SEARCHING
 from query_service.settings import QuerySettings
 from shared.database import create_engine
 
+KEEPALIVES: Final = {"tcp_keepalives_idle": "3", "tcp_keepalives_interval": "1", "tcp_keepalives_count": "3"}
+"""PostgreSQL's settings for connections that hold locks: a machine that is gone gives them up within seconds."""
+
 _PROJECTING = {
+    **KEEPALIVES,
     # A crash of PostgreSQL may take the last batches back, rows and checkpoint together: they are projected again.
     "synchronous_commit": "off",
-    # A machine that is gone gives up its lock within seconds.
-    "tcp_keepalives_idle": "3",
-    "tcp_keepalives_interval": "1",
-    "tcp_keepalives_count": "3",
 }
 
-
-IN_BACKGROUND = {"max_parallel_workers_per_gather": "0", "max_parallel_maintenance_workers": "0"}
+IN_BACKGROUND: Final = {
+    **KEEPALIVES,
+    "max_parallel_workers_per_gather": "0",
+    "max_parallel_maintenance_workers": "0",
+}
 """PostgreSQL's settings for work that nobody waits for: one processor at a time, the others are for those who do."""
 
 
@@ -34,6 +37,7 @@ class Engines(NamedTuple):
     listen: AsyncEngine
     listen_read: AsyncEngine
     rebuild: AsyncEngine
+    retry: AsyncEngine
     refresh: AsyncEngine
     stream: AsyncEngine
 
@@ -63,6 +67,13 @@ def create_engines(settings: QuerySettings) -> Engines:
             pool_size=2,
             autocommit=False,
             statement_timeout=None,
+            server_settings=IN_BACKGROUND,
+        ),
+        retry=create_engine(
+            settings.read_url,
+            application_name="daicho-retry",
+            pool_size=1,
+            autocommit=False,
             server_settings=IN_BACKGROUND,
         ),
         refresh=create_engine(

@@ -15,7 +15,7 @@ from query_service.isolation import Poison
 from query_service.tables import checkpoints, parked_events
 from shared.database import fetch_all
 from shared.errors import DaichoError
-from shared.event_log.events import RecordedEvent
+from shared.event_log.events import Position, RecordedEvent, StreamId, Version
 
 Parked = frozenset[tuple[str, str, UUID]]
 """Which aggregates are parked: projection, generation, aggregate id."""
@@ -94,29 +94,43 @@ def parked_aggregates(
     return first.order_by(numbered.c.position, numbered.c.projection).limit(limit)
 
 
-async def waiting(connection: AsyncConnection, projection: str, aggregate_id: UUID) -> list[int]:
-    """Give the positions of an aggregate's parked events."""
+async def parked_in_next_alone(connection: AsyncConnection, projection: str) -> list[StreamId]:
+    """Give the aggregates that the next generation could not bring along, and the live one could."""
     row = parked_events.c
-    query = select(row.position).where(
-        row.projection == projection, row.generation == "live", row.aggregate_id == aggregate_id
+    aggregates = select(row.aggregate_type, row.aggregate_id).where(row.projection == projection)
+    query = aggregates.where(row.generation == "next").except_(aggregates.where(row.generation == "live"))
+    return [StreamId(*found) for found in await connection.execute(query)]
+
+
+async def waiting(
+    connection: AsyncConnection, projection: str, generation: Generation, aggregate_id: UUID
+) -> dict[Position, Version]:
+    """Give where an aggregate's parked events are, in order: positions, and versions in its stream."""
+    row = parked_events.c
+    query = select(row.position, row.version).where(
+        row.projection == projection, row.generation == generation, row.aggregate_id == aggregate_id
     )
-    return list((await connection.execute(query.order_by(row.position))).scalars())
+    return {found.position: found.version for found in await connection.execute(query.order_by(row.position))}
 
 
-async def release(connection: AsyncConnection, projection: str, positions: Sequence[int]) -> None:
+async def release(
+    connection: AsyncConnection, projection: str, generation: Generation, positions: Iterable[Position]
+) -> None:
     """Take events out, once they are applied or given up."""
     row = parked_events.c
-    of_this = (row.projection == projection, row.generation == "live")
-    await connection.execute(delete(parked_events).where(*of_this, row.position.in_(positions)))
-    await connection.execute(_note(projection, "live"))
+    of_this = (row.projection == projection, row.generation == generation)
+    await connection.execute(delete(parked_events).where(*of_this, row.position.in_(list(positions))))
+    await connection.execute(_note(projection, generation))
 
 
-async def failed_again(connection: AsyncConnection, projection: str, position: int, error: str) -> None:
+async def failed_again(
+    connection: AsyncConnection, projection: str, generation: Generation, position: Position, error: str
+) -> None:
     """Note that an event could still not be applied."""
     row = parked_events.c
     await connection.execute(
         update(parked_events)
-        .where(row.projection == projection, row.generation == "live", row.position == position)
+        .where(row.projection == projection, row.generation == generation, row.position == position)
         .values(error=error, attempts=row.attempts + 1)
     )
 

@@ -125,16 +125,16 @@ class Projector:
                 if await self._batches.is_superseded(connection):
                     return
             earliest = loop.time() + _BREATH
-            if await self._project(connection) < self._batches.size:
+            if not await self._project(connection):
                 await self._wait()
                 await asyncio.sleep(earliest - loop.time())
 
-    async def _project(self, connection: AsyncConnection) -> int:
-        """Apply the next batch, with patience; give the number of events."""
+    async def _project(self, connection: AsyncConnection) -> bool:
+        """Apply the next batch, with patience; tell whether it was full."""
         applied = await self._apply(connection)
         self._failure = None
         self._freshness.applied(applied)
-        return applied.events
+        return applied.is_full
 
     async def _apply(self, connection: AsyncConnection) -> Applied:
         delays = backoff(first=0.05, limit=1.0)

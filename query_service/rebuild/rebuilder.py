@@ -20,6 +20,7 @@ from query_service.projector import RESET
 from query_service.rebuild import ranges, requests
 from query_service.rebuild.comparison import compare
 from query_service.rebuild.requests import Next
+from query_service.retrying import Retrying
 from shared.backoff import backoff
 from shared.database import sqlstate, translate_errors
 from shared.errors import DatabaseUnavailable
@@ -56,6 +57,7 @@ class Rebuilder:
         self._types = {one.name: aggregate for aggregate, some in projections.items() for one in some}
         self._projections = {one.name: one for some in projections.values() for one in some}
         self._batches = batches
+        self._retrying = Retrying(log, batches.registry, list(self._projections.values()), engine)
         self._load = load
         self._kept = kept
 
@@ -168,9 +170,7 @@ class Rebuilder:
     async def _catch_up(self, loaded: Sequence[Next]) -> None:
         """Bring generations on until they are a batch behind at most; from then on they move with the live one."""
         async with self._engine.connect() as connection:
-            while (
-                await self._batches.apply_next(connection, isolating=True, state="loaded")
-            ).events == self._batches.size:
+            while (await self._batches.apply_next(connection, isolating=True, state="loaded")).is_full:
                 pass
         async with self._engine.begin() as connection:
             await requests.set_state(connection, [one.projection for one in loaded], "loaded", "following")
@@ -179,6 +179,7 @@ class Rebuilder:
         """Hold each generation against the live one, then have it take its place."""
         for one in following:
             projection = self._projections[one.projection]
+            await self._retrying.catch_up(projection.name)
             report = await self._compare(projection)
             await self._make_views(projection)
             for delay in backoff(first=0.05, limit=1.0):
@@ -201,7 +202,7 @@ class Rebuilder:
 
     async def _bring_together(self, connection: AsyncConnection, projection: Projection) -> None:
         """Apply batches until both generations are at one position; the one that is ahead waits for the other."""
-        while (await self._batches.apply_next(connection, isolating=True)).events == self._batches.size:
+        while (await self._batches.apply_next(connection, isolating=True)).is_full:
             async with connection.begin():
                 found = await checkpoints.find(connection, projection)
             both = [one for one in found if one.generation != "previous" and one.version == projection.version]

@@ -62,3 +62,12 @@ class RecordedEvent:
     metadata: str
     occurred_at: datetime
     recorded_at: datetime
+
+    @property
+    def size(self) -> int:
+        """Give the bytes of its JSON."""
+        return _bytes(self.data) + _bytes(self.metadata)
+
+
+def _bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
-from sqlalchemy import Integer, Select, Text, bindparam, cast, func, select
+from sqlalchemy import BigInteger, Integer, Select, Text, bindparam, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.database import AnyRow, fetch_all
@@ -19,9 +19,16 @@ class EventLog(Protocol):
         ...
 
     async def read_all(
-        self, after_position: Position, limit: int, types: Collection[str] | None = None
+        self,
+        after_position: Position,
+        limit: int,
+        types: Collection[str] | None = None,
+        max_bytes: int | None = None,
     ) -> Sequence[RecordedEvent]:
-        """Give up to `limit` events past a position, in order, of the given types (default: all)."""
+        """Give up to `limit` events past a position, in order, of the given types (default: all).
+
+        With `max_bytes`, the one whose JSON brings them to so many bytes is the last.
+        """
         ...
 
     async def find_event(self, event_id: EventId) -> RecordedEvent | None:
@@ -50,11 +57,21 @@ class PostgresEventLog:
         )
 
     async def read_all(
-        self, after_position: Position, limit: int, types: Collection[str] | None = None
+        self,
+        after_position: Position,
+        limit: int,
+        types: Collection[str] | None = None,
+        max_bytes: int | None = None,
     ) -> Sequence[RecordedEvent]:
         """See `EventLog.read_all`."""
-        query = _PAST if types is None else _PAST.where(events.c.event_type.in_(types))
-        return await self._read(query, {"after_position": after_position, "limit": limit})
+        parameters = {"after_position": after_position, "limit": limit}
+        if max_bytes is not None:
+            parameters["max_bytes"] = max_bytes
+        query = _PAST if max_bytes is None else _PAST_WITHIN
+        if types is not None:
+            past = _PAST.where(events.c.event_type.in_(types))
+            query = past if max_bytes is None else _within(past)
+        return await self._read(query, parameters)
 
     async def find_event(self, event_id: EventId) -> RecordedEvent | None:
         """See `EventLog.find_event`."""
@@ -90,6 +107,20 @@ _PAST = (
     .order_by(events.c.position)
     .limit(bindparam("limit", type_=Integer))
 )
+
+
+def _within(past: Select[Any]) -> Select[Any]:
+    """Bound what is read in bytes, as they will be in memory: as stored, they may be far fewer."""
+    read = past.subquery()
+    size = func.octet_length(read.c.event_data) + func.octet_length(read.c.metadata)
+    before = func.sum(size).over(order_by=read.c.position, rows=(None, 0)) - size
+    sized = select(read, before.label("before")).subquery()
+    columns = [sized.c[column.name] for column in read.c]
+    within = sized.c.before < bindparam("max_bytes", type_=BigInteger)
+    return select(*columns).where(within).order_by(sized.c.position)
+
+
+_PAST_WITHIN = _within(_PAST)
 
 
 def recorded(row: AnyRow) -> RecordedEvent:

@@ -159,6 +159,15 @@ async def test_read_all_can_be_limited_to_types(store: EventStore) -> None:
     assert await store.read_all(Position(0), 10, set()) == []
 
 
+async def test_read_all_can_be_limited_to_bytes(store: EventStore) -> None:
+    await store.append([a_commit(a_stream(), 0, *(an_event(event_type=one) for one in ("A", "B", "A", "B", "A")))])
+    size = (await store.read_all(Position(0), 1))[0].size
+    for max_bytes, expected in ((1, [2]), (size, [2]), (size + 1, [2, 3]), (2 * size, [2, 3]), (9 * size, [2, 3, 4])):
+        found = await store.read_all(Position(1), 3, max_bytes=max_bytes)
+        assert [event.position for event in found] == expected, max_bytes
+    assert [event.position for event in await store.read_all(Position(0), 9, {"A"}, size + 1)] == [1, 3]
+
+
 async def test_concurrent_appends_to_one_stream_let_exactly_one_through(store: EventStore) -> None:
     stream = a_stream()
     results = await asyncio.gather(*(store.append([a_commit(stream)]) for _ in range(10)))

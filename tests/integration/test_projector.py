@@ -13,9 +13,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from command_service.event_store import Commit
 from command_service.postgres_store import PostgresEventStore
 from query_service import checkpoints
-from query_service.batches import Applied
+from query_service.answer_cache import AnswerCache
+from query_service.batches import Applied, Batches
+from query_service.freshness import Freshness
 from query_service.orders.aggregate import ORDERS
+from query_service.projected_position import ProjectedPosition
 from query_service.projection import DecodedEvent
+from query_service.projector import Projector
 from shared.event_log.events import Position, StreamId, Version
 from shared.orders.events import EVENTS, OrderCancelled, OrderConfirmed, OrderShipped
 from tests.support.apps import query_service
@@ -100,6 +104,47 @@ async def test_a_batch_that_fails_leaves_no_trace_and_is_applied_once(database: 
             await one.drain()
         await one.drain()
     await assert_read_models_equal_a_replay(engine)
+
+
+async def test_batches_are_bounded_in_bytes(database: str, engine: AsyncEngine) -> None:
+    """Each ends with the event that brings it to the bound; none of them is taken for the end of the log."""
+    store = PostgresEventStore(engine)
+    await append_orders(store, 40)
+    records = await store.read_all(Position(0), 1000)
+    bound = 3 * max(record.size for record in records)
+    async with connected(database, 1, autocommit=False) as read_engine:
+        await Projecting(engine, read_engine).register()
+        batches, ends = Batches(store, EVENTS, ORDERS.projections, 1000, bound), [0]
+        async with read_engine.connect() as connection:
+            while (applied := await batches.apply_next(connection)).is_full:
+                batch = records[ends[-1] : ends[-1] + applied.events]
+                assert sum(record.size for record in batch[:-1]) < bound <= sum(record.size for record in batch)
+                ends.append(ends[-1] + applied.events)
+    assert ends[-1] + applied.events == len(records)
+    assert len(ends) > 5
+    await assert_read_models_equal_a_replay(engine)
+
+
+async def test_the_projector_goes_on_after_a_batch_that_bytes_cut_short(database: str, engine: AsyncEngine) -> None:
+    """It never polls here, and nothing wakes it."""
+    store = PostgresEventStore(engine)
+    await append_orders(store, 10)
+    head = await store.head()
+    async with connected(database, 1, autocommit=False) as read_engine:
+        await Projecting(engine, read_engine).register()
+        projected = ProjectedPosition(1)
+        batches = Batches(store, EVENTS, ORDERS.projections, 1000, max_bytes=1)
+        projector = Projector(batches, read_engine, Freshness(engine, projected, AnswerCache(0)), poll_interval=3600)
+        running = asyncio.create_task(projector.run())
+
+        async def is_at_head() -> bool:
+            return projected.value() == head
+
+        try:
+            await wait_until(is_at_head, "it has caught up")
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
 
 
 async def positions(engine: AsyncEngine, *names: str) -> list[int]:

@@ -45,9 +45,13 @@ class GatedStore:
         return await self.store.read_stream(stream, after_version)
 
     async def read_all(
-        self, after_position: Position, limit: int, types: Collection[str] | None = None
+        self,
+        after_position: Position,
+        limit: int,
+        types: Collection[str] | None = None,
+        max_bytes: int | None = None,
     ) -> Sequence[RecordedEvent]:
-        return await self.store.read_all(after_position, limit, types)
+        return await self.store.read_all(after_position, limit, types, max_bytes)
 
     async def find_event(self, event_id: EventId) -> RecordedEvent | None:
         return await self.store.find_event(event_id)
