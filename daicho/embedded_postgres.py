@@ -92,7 +92,7 @@ class EmbeddedPostgres:
             fcntl.flock(starting, fcntl.LOCK_EX)
             self._pgdata.mkdir(exist_ok=True)
             self._require_own()
-            self._server = PostgresServer(self._pgdata, cleanup_mode=None)
+            self._server = _prepared(self._pgdata)
             if not self.running:
                 try:
                     self._make()
@@ -166,6 +166,15 @@ class EmbeddedPostgres:
         assert self._server is not None
         arguments = ("-w", "-D", str(self._pgdata), *options, verb)
         pgexec("pg_ctl", arguments, bin_path=self._server.bin_path, user=self._server.system_user, cwd=self._pgdata)
+
+
+def _prepared(pgdata: Path) -> PostgresServer:
+    """Give the wheel's server; run as root, it makes the system user, which two processes could not do at once."""
+    if os.geteuid() != 0:
+        return PostgresServer(pgdata, cleanup_mode=None)
+    with open("/etc/passwd", "rb") as users:
+        fcntl.flock(users, fcntl.LOCK_EX)
+        return PostgresServer(pgdata, cleanup_mode=None)
 
 
 @contextmanager

@@ -64,7 +64,7 @@ def create_engines(settings: QuerySettings) -> Engines:
         rebuild=create_engine(
             settings.read_url,
             application_name="daicho-rebuild",
-            pool_size=2,
+            pool_size=3,
             autocommit=False,
             statement_timeout=None,
             server_settings=IN_BACKGROUND,

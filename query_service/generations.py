@@ -12,6 +12,7 @@ from sqlalchemy import Table, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from query_service.tables import SCHEMA
+from shared.errors import DaichoError
 
 Generation = Literal["live", "next", "previous"]
 
@@ -42,13 +43,31 @@ SELECT quote_ident(attname) AS name, attstattarget AS target FROM pg_attribute
 WHERE attrelid = to_regclass(:table) AND attnum > 0 AND attstattarget > 0
 """)
 _VIEWS = text("""
-SELECT DISTINCT v.relname AS name, v.relkind = 'm' AS is_materialized, pg_get_viewdef(v.oid) AS definition
-FROM pg_depend d JOIN pg_rewrite w ON w.oid = d.objid JOIN pg_class v ON v.oid = w.ev_class
-WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass
-    AND d.refobjid = ANY(CAST(:tables AS regclass[])) AND v.relkind IN ('m', 'v')
-    AND v.relnamespace = to_regnamespace(:schema)
-ORDER BY name
+WITH RECURSIVE relations (oid, depth) AS (
+    SELECT oid, 0 FROM unnest(CAST(:tables AS regclass[])) oid
+    UNION
+    SELECT w.ev_class, r.depth + 1
+    FROM relations r
+    JOIN pg_depend d ON d.refobjid = r.oid AND d.refclassid = 'pg_class'::regclass AND d.classid = 'pg_rewrite'::regclass
+    JOIN pg_rewrite w ON w.oid = d.objid AND w.ev_class <> r.oid
+)
+SELECT n.nspname AS schema, quote_ident(v.relname) AS name, pg_get_viewdef(v.oid) AS definition,
+    CASE v.relkind WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'VIEW' END AS kind
+FROM (SELECT oid, max(depth) AS depth FROM relations GROUP BY oid) r
+JOIN pg_class v ON v.oid = r.oid AND v.relkind IN ('m', 'v')
+JOIN pg_namespace n ON n.oid = v.relnamespace
+ORDER BY r.depth, name
 """)
+
+
+class ViewsOfOthers(DaichoError):
+    """Views outside the read model's schemas are over a projection's tables: they would stay behind with the old ones."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(
+            f"{', '.join(names)}: these views are over tables that are to be replaced; drop them, or move them to the"
+            f" schema {SCHEMA}, where they come along"
+        )
 
 
 def on_generation(generation: Generation) -> Mapping[str, Any]:
@@ -57,13 +76,16 @@ def on_generation(generation: Generation) -> Mapping[str, Any]:
 
 
 async def create(connection: AsyncConnection, tables: Sequence[Table]) -> None:
-    """Make the next generation's tables, empty, without indexes; what was left of one goes."""
+    """Make the next generation's tables, empty, without indexes; what was left of one goes.
+
+    Raises `ViewsOfOthers`.
+    """
+    await _views(connection, tables, "live")
     await drop(connection, tables, "next")
     for table in tables:
         live, new = _name(table, "live"), _name(table, "next")
         await _run(connection, f"CREATE TABLE {new} (LIKE {live} INCLUDING ALL EXCLUDING INDEXES)")
-        for row in await connection.execute(_OPTIONS, {"table": live}):
-            await _run(connection, f"ALTER TABLE {new} SET ({row.option})")
+        await _set_options(connection, "TABLE", new, live)
         for row in await connection.execute(_STATISTICS, {"table": live}):
             await _run(connection, f"ALTER TABLE {new} ALTER COLUMN {row.name} SET STATISTICS {row.target}")
         await _own(connection, "TABLE", new, live)
@@ -87,25 +109,28 @@ async def create_index(connection: AsyncConnection, tables: Sequence[Table]) -> 
 
 
 async def create_views(connection: AsyncConnection, tables: Sequence[Table]) -> None:
-    """Make the views in the read model's schema that are over these tables, over the next generation's."""
-    names = [_name(table, "live") for table in tables]
-    for view in (await connection.execute(_VIEWS, {"tables": names, "schema": SCHEMA})).all():
-        kind = "MATERIALIZED VIEW" if view.is_materialized else "VIEW"
-        definition: str = view.definition
-        for table in tables:
-            definition = re.sub(rf"\b{re.escape(_name(table, 'live'))}\b", _name(table, "next"), definition)
-        new = f"{SCHEMAS['next']}.{view.name}"
-        await _run(connection, f"DROP {kind} IF EXISTS {new} CASCADE")
-        await _run(connection, f"CREATE {kind} {new} AS {definition.rstrip(';')}")
+    """Make the views in the read model's schema that are over these tables, and over one another, over the next generation's."""
+    moved = [table.name for table in tables]
+    for view in await _views(connection, tables, "live"):
+        definition: str = view.definition.rstrip(";")
+        for name in moved:
+            there = rf'(?<![\w"]){re.escape(f"{SCHEMA}.{name}")}(?![\w"$])'
+            definition = re.sub(there, f"{SCHEMAS['next']}.{name}", definition)
+        live, new = f"{SCHEMA}.{view.name}", f"{SCHEMAS['next']}.{view.name}"
+        await _run(connection, f"DROP {view.kind} IF EXISTS {new} CASCADE")
+        await _run(connection, f"CREATE {view.kind} {new} AS {definition}")
+        await _set_options(connection, view.kind, new, live)
         for statement in await _missing_indexes(connection, view.name):
             await _run(connection, statement)
-        await _own(connection, kind, new, f"{SCHEMA}.{view.name}")
+        await _own(connection, view.kind, new, live)
+        moved.append(view.name)
 
 
 async def swap(connection: AsyncConnection, tables: Sequence[Table]) -> None:
     """Make the next generation the live one, and the live one the previous one; an older one goes.
 
-    Raises an error of SQLSTATE 55P03 if queries hold on to a table for a quarter of a second: then try again.
+    Raises `ViewsOfOthers`, and an error of SQLSTATE 55P03 if queries hold on to a table for a quarter of a second: then
+    try again.
     """
     await _run(connection, f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")
     await _run(connection, f"LOCK TABLE {', '.join(_name(table, 'live') for table in tables)} IN ACCESS EXCLUSIVE MODE")
@@ -127,14 +152,29 @@ async def drop(connection: AsyncConnection, tables: Sequence[Table], generation:
 
 
 async def _move(connection: AsyncConnection, tables: Sequence[Table], source: Generation, target: Generation) -> None:
-    names = [_name(table, source) for table in tables]
-    views = (await connection.execute(_VIEWS, {"tables": names, "schema": SCHEMAS[source]})).all()
-    for name in names:
-        await _run(connection, f"ALTER TABLE {name} SET SCHEMA {SCHEMAS[target]}")
+    views = await _views(connection, tables, source)
+    for table in tables:
+        await _run(connection, f"ALTER TABLE {_name(table, source)} SET SCHEMA {SCHEMAS[target]}")
     for view in views:
-        kind = "MATERIALIZED VIEW" if view.is_materialized else "VIEW"
-        await _run(connection, f"DROP {kind} IF EXISTS {SCHEMAS[target]}.{view.name} CASCADE")
-        await _run(connection, f"ALTER {kind} {SCHEMAS[source]}.{view.name} SET SCHEMA {SCHEMAS[target]}")
+        await _run(connection, f"DROP {view.kind} IF EXISTS {SCHEMAS[target]}.{view.name} CASCADE")
+        await _run(connection, f"ALTER {view.kind} {SCHEMAS[source]}.{view.name} SET SCHEMA {SCHEMAS[target]}")
+
+
+async def _views(connection: AsyncConnection, tables: Sequence[Table], generation: Generation) -> list[Any]:
+    """Give the views over a generation's tables that are in its schema, each behind those that it is over.
+
+    Raises `ViewsOfOthers`.
+    """
+    names = [_name(table, generation) for table in tables]
+    found = (await connection.execute(_VIEWS, {"tables": names})).all()
+    if others := [f"{view.schema}.{view.name}" for view in found if view.schema not in SCHEMAS.values()]:
+        raise ViewsOfOthers(others)
+    return [view for view in found if view.schema == SCHEMAS[generation]]
+
+
+async def _set_options(connection: AsyncConnection, kind: str, name: str, like: str) -> None:
+    for row in (await connection.execute(_OPTIONS, {"table": like})).all():
+        await _run(connection, f"ALTER {kind} {name} SET ({row.option})")
 
 
 async def _missing_indexes(connection: AsyncConnection, name: str) -> list[str]:

@@ -19,8 +19,8 @@ from shared.event_log.events import Position
 
 _logger = logging.getLogger(__name__)
 
-_REFRESHING_LOCK = 7234081526119
-"""Transaction-level advisory lock: whoever holds it refreshes."""
+REFRESHING_LOCK = 7234081526119
+"""Advisory lock: whoever holds it refreshes, or replaces the views."""
 
 _AT_MOST = 0.1
 """The part of the time that refreshing may take."""
@@ -64,7 +64,7 @@ class ViewRefresher:
             async with self._engine.begin() as connection:
                 position, is_current = await _state(connection, view, of)
                 if (position < self._projected.value(of) or not is_current) and await connection.scalar(
-                    select(func.pg_try_advisory_xact_lock(_REFRESHING_LOCK))
+                    select(func.pg_try_advisory_xact_lock(REFRESHING_LOCK))
                 ):
                     await connection.execute(text(f"REFRESH MATERIALIZED VIEW CONCURRENTLY {SCHEMA}.{view}"))
                     position, _ = await _state(connection, view, of)

@@ -5,7 +5,8 @@ Every step is one transaction that moves the state of a checkpoint; the live gen
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -21,6 +22,7 @@ from query_service.rebuild import ranges, requests
 from query_service.rebuild.comparison import compare
 from query_service.rebuild.requests import Next
 from query_service.retrying import Retrying
+from query_service.views import REFRESHING_LOCK
 from shared.backoff import backoff
 from shared.database import sqlstate, translate_errors
 from shared.errors import DatabaseUnavailable
@@ -181,11 +183,12 @@ class Rebuilder:
             projection = self._projections[one.projection]
             await self._retrying.catch_up(projection.name)
             report = await self._compare(projection)
-            await self._make_views(projection)
-            for delay in backoff(first=0.05, limit=1.0):
-                if await self._try_swap(projection, report):
-                    break
-                await asyncio.sleep(delay)
+            async with self._refreshing():
+                await self._make_views(projection)
+                for delay in backoff(first=0.05, limit=1.0):
+                    if await self._try_swap(projection, report):
+                        break
+                    await asyncio.sleep(delay)
             _logger.warning("projection %s was rebuilt: %s", projection.name, report)
 
     async def _compare(self, projection: Projection) -> dict[str, Any]:
@@ -208,6 +211,18 @@ class Rebuilder:
             both = [one for one in found if one.generation != "previous" and one.version == projection.version]
             if len({one.position for one in both}) < 2:  # noqa: PLR2004 - or a live one that only other code moves
                 return
+
+    @asynccontextmanager
+    async def _refreshing(self) -> AsyncIterator[None]:
+        """Have nobody refresh views while this lasts: a live one would get ahead of the one that takes its place."""
+        async with self._engine.connect() as holder:
+            try:
+                async with holder.begin():
+                    await holder.execute(select(func.pg_advisory_lock(REFRESHING_LOCK)))
+                yield
+            finally:
+                # Its session holds the lock.
+                await holder.invalidate()
 
     async def _make_views(self, projection: Projection) -> None:
         """Make the views over the next generation, of a moment when it is where the live one's checkpoint says."""

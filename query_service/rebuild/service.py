@@ -49,7 +49,8 @@ class Rebuilds:
                 self._failure = None
             except Exception as error:
                 _logger.exception("a rebuild failed; it is tried again, and the live generation is as it was")
-                self._failure = f"{type(error).__name__}; the log has the details"
+                said = f": {error}" if isinstance(error, DaichoError) else ""
+                self._failure = f"{type(error).__name__}{said}; the log has the details"
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await self._woken.wait()

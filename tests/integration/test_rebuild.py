@@ -83,9 +83,8 @@ async def test_queries_go_on_and_the_service_does_it_when_asked(database: str, e
         await get(http, "/orders", await store.head())
         for name in ("order_summaries", "order_details", "order_items"):
             answer = await http.post(f"/projections/{name}/rebuild")
-            assert (answer.status_code, answer.json()["rebuild"]["state"]) == (202, "requested") or answer.json()[
-                "rebuild"
-            ]
+            assert (answer.status_code, answer.json()["name"]) == (202, name)
+            assert answer.json()["rebuild"]["state"] in {"requested", "loading", "loaded", "following"}
         seed = 0
         while not await _all_rebuilt(http):
             seed += 1
@@ -236,7 +235,8 @@ async def test_a_poison_event_is_parked_as_the_live_projection_parks_it(database
         await one.register()
         await one.drain(isolating=True)
     parked = (
-        "SELECT projection, position, event_type, error FROM read_model.parked_events ORDER BY projection, position"
+        "SELECT projection, position, event_type, error FROM read_model.parked_events"
+        " WHERE generation = 'live' ORDER BY projection, position"
     )
     before = await rows(engine, parked)
     assert [(row["projection"], row["event_type"]) for row in before] == [
@@ -245,7 +245,7 @@ async def test_a_poison_event_is_parked_as_the_live_projection_parks_it(database
     async with rebuilding(database) as again:
         await again.request()
         await again.rebuilder().rebuild()
-    assert await rows(engine, f"{parked}") == before or len(await rows(engine, parked)) == 2 * len(before)
+    assert await rows(engine, parked) == before
     for report in (await reports(engine)).values():
         assert all(table["different_rows"] == 0 for table in report["tables"].values()), report
 
