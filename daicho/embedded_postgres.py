@@ -172,7 +172,7 @@ def _prepared(pgdata: Path) -> PostgresServer:
     """Give the wheel's server; run as root, it makes the system user, which two processes could not do at once."""
     if os.geteuid() != 0:
         return PostgresServer(pgdata, cleanup_mode=None)
-    with open("/etc/passwd", "rb") as users:
+    with Path("/etc/passwd").open("rb") as users:
         fcntl.flock(users, fcntl.LOCK_EX)
         return PostgresServer(pgdata, cleanup_mode=None)
 

@@ -15,7 +15,7 @@ from query_service.isolation import Events, Poison, describe, isolate
 from query_service.parking import park
 from query_service.projection import DecodedEvent, Loader, Projection
 from query_service.rebuild import ranges
-from query_service.rebuild.giving_way import give_way
+from query_service.rebuild.giving_way import GivingWay
 from query_service.rebuild.ranges import Range
 from query_service.tables import checkpoints
 from shared.database import translate_errors
@@ -51,9 +51,9 @@ class RangeLoader:
         """Load what is left of a run. Raises `DatabaseUnavailable`."""
         with translate_errors():
             async with self._read_engine.connect() as connection, self._log_engine.connect() as log:
-                started = process_time()
+                giving_way, started = GivingWay(connection, log), process_time()
                 while await self._load_next(connection, log, run):
-                    await give_way(connection, log, process_time() - started)
+                    await giving_way.after(process_time() - started)
                     started = process_time()
 
     async def _load_next(self, connection: AsyncConnection, log: AsyncConnection, run: UUID) -> bool:

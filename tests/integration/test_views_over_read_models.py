@@ -69,7 +69,9 @@ async def test_views_over_views_come_along(database: str, engine: AsyncEngine) -
             async with rebuilt.read_engine.begin() as connection:
                 await connection.execute(text('REFRESH MATERIALIZED VIEW CONCURRENTLY read_model."Longest"'))
             names_now = "SELECT customer_name FROM read_model.{} ORDER BY 1"
-            assert await column(engine, names_now.format("names")) == await column(engine, names_now.format("order_summaries"))
+            assert await column(engine, names_now.format("names")) == await column(
+                engine, names_now.format("order_summaries")
+            )
             assert await column(engine, "SELECT longest FROM read_model.top") != []
     assert [await column(engine, query) for query in about] == before
     await assert_read_models_equal_a_replay(engine)
@@ -109,7 +111,9 @@ async def test_a_view_made_while_rebuilding_holds_the_swap_up(database: str, eng
     await assert_read_models_equal_a_replay(engine)
 
 
-async def test_analytics_do_not_go_back_over_a_swap(database: str, engine: AsyncEngine, store: PostgresEventStore) -> None:
+async def test_analytics_do_not_go_back_over_a_swap(
+    database: str, engine: AsyncEngine, store: PostgresEventStore
+) -> None:
     """I9: the live view is not refreshed beyond the one that is to take its place."""
     await append_orders(store, 10)
     async with connected(database, autocommit=False) as mine, query_service(database, refresh_seconds=0.05) as http:
