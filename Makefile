@@ -33,6 +33,7 @@ test: $(DEV) ## the test suite, against a real PostgreSQL
 
 load: $(DEV) ## crash tests, and tests at full size: 320,000 commands, a log of 1,000,000 events verified and moved, 1,000 streams
 	$(BIN)/python -m pytest -m load -rP --commands 5000 --events 1000000 --clients 1000 --streamed 10000 --kills 10
+	$(BIN)/python -m pytest tests/integration/test_query_plans.py --orders 1000000 --timeout 600
 
 golden: $(DEV) ## add the golden files of new event and state schema versions
 	$(BIN)/python -m tests.support.golden

@@ -50,4 +50,6 @@ async def run_parked_discard(settings: OperatorSettings, names: Sequence[str], a
         wanted = [projection.name for projection in side.named(names)]
         retrying = Retrying(side.log, side.registry, side.projections, side.read_engine)
         count = await retrying.discard(wanted, aggregate_id)
-    typer.echo(f"{count:,} parked events discarded; the log has them, and a rebuild applies them")
+    typer.echo(
+        f"{count:,} parked events discarded: the read models go on without them; the log has them, and a rebuild tries them again"
+    )

@@ -5,6 +5,8 @@ projection however often anything crashes, two projectors never both write, and 
 position.
 """
 
+import asyncio
+import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -14,10 +16,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from query_service import checkpoints, tables
 from query_service.checkpoints import Checkpoint, State
 from query_service.generations import SCHEMAS, Generation, on_generation
-from query_service.isolation import Events, Poison, by_aggregate, describe, isolate
+from query_service.isolation import Events, Poison, by_aggregate, describe, is_poison, isolate
 from query_service.parking import Parked, park, parked_among
 from query_service.projection import DecodedEvent, Projection
 from query_service.set_based import schema_of
+from shared.backoff import backoff
 from shared.database import translate_errors
 from shared.errors import EventSchemaError
 from shared.event_log.events import Position, RecordedEvent, StreamId
@@ -25,8 +28,13 @@ from shared.event_log.reader import EventLog
 from shared.event_log.registry import EventRegistry
 from shared.ids import new_id_text
 
+_logger = logging.getLogger(__name__)
+
 _BATCH_BYTES = 8 * 1024 * 1024
 """In memory, decoded and as rows, events take about ten times the bytes of their JSON."""
+
+_TRIES = 3
+"""How often a batch is tried before the aggregates that make it fail are parked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +121,19 @@ class Batches:
             aggregates=frozenset(record.stream for group in groups for record in group.records),
             is_full=any(group.is_full for group in groups),
         )
+
+    async def apply_patiently(self, connection: AsyncConnection) -> Applied:
+        """Apply the next batch to what follows the log: tried again first, for a while, and isolated if that is in vain."""
+        delays = backoff(first=0.05, limit=1.0)
+        for _ in range(_TRIES):
+            try:
+                return await self.apply_next(connection)
+            except Exception as error:
+                if not is_poison(error):
+                    raise
+                _logger.warning("a batch failed: %s", error)
+                await asyncio.sleep(next(delays))
+        return await self.apply_next(connection, isolating=True)
 
     async def _groups(self, following: Sequence[Checkpoint]) -> "AsyncIterator[_Group]":
         """Give the next events of those at one position, the foremost first; the others get no further than these.

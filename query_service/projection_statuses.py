@@ -16,6 +16,9 @@ from shared.database import AnyRow, fetch_all
 from shared.event_log.events import Position
 from shared.event_log.reader import EventLog
 
+_STALLED_SECONDS = 10.0
+"""A projection that lags, and whose checkpoint has stood still, for this long is taken for stalled."""
+
 
 class RebuildStatus(BaseModel):
     """A rebuild under way; `eta_seconds` is unknown until something is loaded."""
@@ -94,7 +97,7 @@ class ProjectionStatuses:
         return ProjectionStatus(
             name=projection.name,
             version=live.version if live else projection.version,
-            state=self._state(projection, live, is_behind=bool(waiting)),
+            state=self._state(projection, live, lag, is_behind=bool(waiting)),
             position=position,
             head=head,
             lag_events=head - position,
@@ -106,13 +109,16 @@ class ProjectionStatuses:
         )
 
     def _state(
-        self, projection: Projection, live: AnyRow | None, *, is_behind: bool
+        self, projection: Projection, live: AnyRow | None, lag: float, *, is_behind: bool
     ) -> Literal["live", "catching-up", "stalled", "outdated"]:
         if live is not None and live.version != projection.version:
             return "outdated"
         if self._projector is not None and self._projector.failure is not None:
             return "stalled"
-        return "catching-up" if is_behind else "live"
+        if not is_behind:
+            return "live"
+        is_still = live is not None and (datetime.now(UTC) - live.updated_at).total_seconds() > _STALLED_SECONDS
+        return "stalled" if is_still and lag > _STALLED_SECONDS else "catching-up"
 
     async def _parked(self) -> dict[str, int]:
         row = parked_events.c

@@ -7,9 +7,8 @@ from contextlib import suppress
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from query_service.batches import Applied, Batches
+from query_service.batches import Batches
 from query_service.freshness import Freshness
-from query_service.isolation import is_poison
 from shared.backoff import backoff
 from shared.database import translate_errors
 from shared.errors import DaichoError
@@ -25,9 +24,6 @@ RESET = "reset"
 _BREATH = 0.008
 """Seconds from one batch to the next at least, unless there is a whole batch to do: under load, batches are larger
 then, and cost less; what comes when nothing else does is projected at once."""
-
-_TRIES = 3
-"""How often a batch is tried before the aggregates that make it fail are parked."""
 
 
 class ProjectorStalled(DaichoError):
@@ -131,22 +127,10 @@ class Projector:
 
     async def _project(self, connection: AsyncConnection) -> bool:
         """Apply the next batch, with patience; tell whether it was full."""
-        applied = await self._apply(connection)
+        applied = await self._batches.apply_patiently(connection)
         self._failure = None
         self._freshness.applied(applied)
         return applied.is_full
-
-    async def _apply(self, connection: AsyncConnection) -> Applied:
-        delays = backoff(first=0.05, limit=1.0)
-        for _ in range(_TRIES):
-            try:
-                return await self._batches.apply_next(connection)
-            except Exception as error:
-                if not is_poison(error):
-                    raise
-                _logger.warning("a batch after position %d failed: %s", self._freshness.position, error)
-                await asyncio.sleep(next(delays))
-        return await self._batches.apply_next(connection, isolating=True)
 
     async def _look(self, connection: AsyncConnection) -> None:
         is_reset, self._is_reset, self._has_news = self._is_reset, False, False

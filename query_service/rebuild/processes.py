@@ -25,8 +25,10 @@ class LoadProcesses:
 
         Raises `DatabaseUnavailable` if a process did not come to its end; what it logged tells why.
         """
-        processes = [await self._start(run) for _ in range(self._count)]
+        processes: list[asyncio.subprocess.Process] = []
         try:
+            while len(processes) < self._count:
+                processes.append(await self._start(run))
             codes = await asyncio.gather(*(process.wait() for process in processes))
         finally:
             for process in processes:

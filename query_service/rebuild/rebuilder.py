@@ -205,7 +205,7 @@ class Rebuilder:
 
     async def _bring_together(self, connection: AsyncConnection, projection: Projection) -> None:
         """Apply batches until both generations are at one position; the one that is ahead waits for the other."""
-        while (await self._batches.apply_next(connection, isolating=True)).is_full:
+        while (await self._batches.apply_patiently(connection)).is_full:
             async with connection.begin():
                 found = await checkpoints.find(connection, projection)
             both = [one for one in found if one.generation != "previous" and one.version == projection.version]
@@ -227,7 +227,7 @@ class Rebuilder:
     async def _make_views(self, projection: Projection) -> None:
         """Make the views over the next generation, of a moment when it is where the live one's checkpoint says."""
         async with self._engine.connect() as connection:
-            await self._batches.apply_next(connection, isolating=True)
+            await self._batches.apply_patiently(connection)
             await connection.execution_options(isolation_level="REPEATABLE READ")
             async with connection.begin():
                 await generations.create_views(connection, projection.tables)
@@ -235,7 +235,7 @@ class Rebuilder:
     async def _try_swap(self, projection: Projection, report: dict[str, Any]) -> bool:
         """Swap, unless queries hold on to the tables, or the live generation is ahead."""
         async with self._engine.connect() as connection:
-            await self._batches.apply_next(connection, isolating=True)
+            await self._batches.apply_patiently(connection)
             try:
                 async with connection.begin():
                     following = await checkpoints.lock(connection, [projection])

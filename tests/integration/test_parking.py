@@ -17,6 +17,7 @@ from tests.support.apps import query_service
 from tests.support.http import assert_problem, get
 from tests.support.orders import START, append_orders, commit, placed
 from tests.support.processes import daicho
+from tests.support.projecting import projected
 from tests.support.replay import assert_read_models_equal_a_replay
 
 BAD = '{"reason": 7}'
@@ -134,6 +135,17 @@ async def test_the_operator_lists_retries_and_discards(sick: UUID, database: str
         assert (code, "order_summaries v1" in output, "live" in output) == (0, True, True)
 
 
+async def test_a_projection_that_stands_still_is_told_of_without_a_service(
+    database: str, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = PostgresEventStore(engine)
+    await projected(database, engine, 10)
+    await append_orders(store, 10, seed=1)
+    assert "catching-up" in (await daicho(database, "status"))[1]
+    monkeypatch.setattr("query_service.projection_statuses._STALLED_SECONDS", 0.0)
+    assert "stalled" in (await daicho(database, "status"))[1]
+
+
 async def test_what_a_table_refuses_is_parked_too(store: PostgresEventStore, http: httpx.AsyncClient) -> None:
     """A number that no column holds; and events of an order that was never placed."""
     huge, lost = uuid4(), uuid4()
@@ -151,7 +163,7 @@ async def test_what_a_table_refuses_is_parked_too(store: PostgresEventStore, htt
     assert len((await get(http, "/orders", head, limit=200)).json()["items"]) == 20
 
 
-async def test_ten_thousand_others_are_current_while_some_are_parked(
+async def test_all_others_are_current_while_some_are_parked(
     database: str, engine: AsyncEngine, store: PostgresEventStore
 ) -> None:
     """In the middle of large batches."""

@@ -17,6 +17,7 @@ import query_service.problems
 from command_service.errors import InvalidSnapshot
 from command_service.orders.aggregate import ORDERS as COMMAND_ORDERS
 from daicho.errors import NoLedger, OperatorError
+from query_service.generations import ViewsOfOthers
 from query_service.orders.aggregate import ORDERS as QUERY_ORDERS
 from query_service.parking import EventsParked
 from query_service.projector import ProjectorStalled
@@ -48,6 +49,7 @@ NEVER_ANSWERED = {
     ProjectorStalled: "is named by /health/ready",
     EventsParked: "is a warning of /health/ready",
     RebuildFailed: "is a warning of /health/ready",
+    ViewsOfOthers: "is a warning of /health/ready",
     NothingToUndo: "ends `daicho rebuild --undo`",
 }
 SLUGS = {
