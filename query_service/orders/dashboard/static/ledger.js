@@ -8,6 +8,8 @@ const MOST_CAUGHT_UP = 1000; // Who was away for longer reads the state anew; th
 const PACE = 400; // Milliseconds between two reads of one part of the page.
 const AGAIN = 1000;
 const SILENCE = 20_000;
+const PATIENCE = 30_000;
+const SIGN_OF_LIFE = 5000;
 const HIDDEN = 30_000; // A tab that nobody sees gives its connection back: browsers have six for a host.
 const LONGEST_DELAY = 5000;
 
@@ -26,11 +28,11 @@ export class Problem extends Error {
   }
 }
 
-/** Sends a request; a network that fails is a `Problem` as well. */
-export async function request(url, options) {
+/** Sends a request; a network that fails, or stays silent, is a `Problem` as well. */
+export async function request(url, options, patience = PATIENCE) {
   let response;
   try {
-    response = await fetch(url, options);
+    response = await fetch(url, { signal: AbortSignal.timeout(patience), ...options });
   } catch {
     throw new Problem({ title: "The service cannot be reached." });
   }
@@ -70,8 +72,8 @@ class Ledger extends EventTarget {
     }
   }
 
-  async #read(path, headers) {
-    const response = await request(path.slice(1), { headers });
+  async #read(path, headers, patience = PATIENCE) {
+    const response = await request(path.slice(1), { headers }, patience);
     const position = Number(response.headers.get("Event-Position") ?? 0);
     return { body: await response.json(), position, etag: response.headers.get("ETag") };
   }
@@ -135,7 +137,7 @@ class Ledger extends EventTarget {
   }
 
   #head() {
-    return this.#read(`/events?after=${this.seen}&limit=1`, {});
+    return this.#read(`/events?after=${this.seen}&limit=1`, {}, SIGN_OF_LIFE);
   }
 
   #lost() {

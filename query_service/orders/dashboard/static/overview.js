@@ -1,7 +1,7 @@
 /** The overview: today, the charts, orders by status, the newest orders, and the feed of events. */
 
 import { charts } from "./chart.js";
-import { announce, chip, gist, h, happened, keep, money, number, orderLink, plural, time, write } from "./dom.js";
+import { announce, chip, gist, h, happened, keep, money, number, orderLink, plural, shortId, time, write } from "./dom.js";
 import { ledger, Shown } from "./ledger.js";
 import { orders } from "./orders.js";
 
@@ -124,6 +124,6 @@ function entry(event) {
   const isOrder = event.aggregate_type === "order";
   return h("li", { class: `event ${status}` },
     isOrder ? h("a", { href: orderLink(event.aggregate_id) }, name) : name,
-    h("span", { class: "gist" }, gist(event)),
+    h("span", { class: "gist" }, gist(event) || h("span", { class: "id" }, shortId(event.aggregate_id))),
     h("span", { class: "when" }, h("span", { class: "position" }, `#${number(event.position)}`), " ", time(event.occurred_at)));
 }
