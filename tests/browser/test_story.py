@@ -105,6 +105,16 @@ async def test_the_address_leads_to_what_it_shows_and_back(dashboard: Dashboard)
     await expect(page.locator("section.orders tbody th a")).to_have_count(2)
 
 
+async def test_an_order_leads_to_the_others_of_its_customer(dashboard: Dashboard) -> None:
+    order_id = await dashboard.place("Aiko & Co")
+    for customer in ("Aiko & Co.", "Aiko & Co"):
+        await dashboard.place(customer)
+    page = await dashboard.window(f"/?order={order_id.upper()}")
+    await page.locator(".facts").get_by_role("link", name="Aiko & Co").click()
+    await expect(page.locator("section.orders tbody th a")).to_have_text(["Aiko & Co"] * 2)
+    await expect(page.get_by_label("Exact name")).to_have_value("Aiko & Co")
+
+
 async def test_pages_of_orders_lead_on_and_back(dashboard: Dashboard) -> None:
     for number in range(23):
         await dashboard.place(f"Customer {number}")

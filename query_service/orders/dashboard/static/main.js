@@ -17,7 +17,7 @@ const PARTS = {
 
 function partOf(address) {
   const query = new URLSearchParams(address.search);
-  if (query.has("order")) return { part: "order", id: query.get("order") };
+  if (query.has("order")) return { part: "order", id: query.get("order").trim().toLowerCase() };
   if (query.get("view") === "projections") return { part: "projections" };
   return { part: "overview" };
 }

@@ -114,7 +114,9 @@ function lineRow(line) {
 function facts(order) {
   const address = order.shipping_address;
   const where = address && [address.recipient, address.line1, address.line2, `${address.postal_code} ${address.city}`, address.country].filter(Boolean);
+  const others = `${location.pathname}?customer_name=${encodeURIComponent(order.customer_name)}`;
   const told = {
+    Customer: h("a", { href: others }, order.customer_name, h("span", { class: "unseen" }, ": all orders")),
     Placed: time(order.placed_at),
     Confirmed: order.confirmed_at && time(order.confirmed_at),
     Shipped: order.shipped_at && time(order.shipped_at),

@@ -8,7 +8,8 @@ const TYPING = 250;
 const SORTS = { "-placed_at": "Newest first", placed_at: "Oldest first", "-total_amount": "Largest first", total_amount: "Smallest first" };
 const DAYS = { placed_from: "Placed from (UTC)", placed_to: "Placed before (UTC)" };
 const AMOUNTS = { min_total: "Total at least", max_total: "Total at most" };
-const NAMES = ["q", "status", "sort", ...Object.keys(DAYS), ...Object.keys(AMOUNTS)];
+const MORE = [...Object.keys(DAYS), ...Object.keys(AMOUNTS), "customer_name"];
+const NAMES = ["q", "status", "sort", ...MORE];
 
 /** Shows it; `moved` follows the page's address. */
 export function orders(root) {
@@ -78,7 +79,8 @@ function filters() {
   const boxes = STATUSES.map((status) => h("label", { class: "toggle" }, h("input", { type: "checkbox", name: "status", value: status }), chip(status)));
   const more = h("details", { class: "more" }, h("summary", {}, "More filters"), h("div", { class: "fields" },
     Object.entries(DAYS).map(([name, label]) => field(name, label, { type: "date" })),
-    Object.entries(AMOUNTS).map(([name, label]) => field(name, label, { inputmode: "decimal", placeholder: "0.00", autocomplete: "off" }))));
+    Object.entries(AMOUNTS).map(([name, label]) => field(name, label, { inputmode: "decimal", placeholder: "0.00", autocomplete: "off" })),
+    field("customer_name", "Exact name", { maxlength: 200, autocomplete: "off" })));
   const element = h("form", { class: "filters", role: "search", "aria-label": "Filter the orders" },
     h("div", { class: "field grow" }, h("label", { class: "unseen", for: "f-q" }, "Search by customer’s name"), search, h("p", { class: "error", id: "f-q-error" })),
     h("div", { class: "field" }, h("label", { class: "unseen", for: "f-sort" }, "Sort"), sort),
@@ -100,7 +102,7 @@ function filters() {
         if (input.type === "checkbox") input.checked = query.getAll(input.name).includes(input.value);
         else if (NAMES.includes(input.name)) input.value = query.get(input.name) ?? (input.name === "sort" ? "-placed_at" : "");
       }
-      more.open ||= [...Object.keys(DAYS), ...Object.keys(AMOUNTS)].some((name) => query.has(name));
+      more.open ||= MORE.some((name) => query.has(name));
     },
     /** Shows what is wrong beside the fields that are to blame; tells whether that was all. */
     problems(errors) {
