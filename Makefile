@@ -4,10 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
+SITE := .site
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help up migrate check fix test load golden bench requirements clean
+.PHONY: help up migrate check fix test load docs golden reference bench requirements clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,11 +19,12 @@ up: $(RUNTIME) ## run PostgreSQL, migrations and both services until Ctrl-C
 migrate: $(RUNTIME) ## bring the database of DAICHO_DATABASE_URL to this release's schema
 	$(BIN)/daicho migrate
 
-check: $(DEV) ## lint, format, types, import rules
+check: $(DEV) ## lint, format, types, import rules, links in the documentation
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/sphinx-build --quiet --fresh-env --fail-on-warning docs $(SITE)
 
 fix: $(DEV) ## mend what lint and format can mend
 	$(BIN)/ruff check --fix .
@@ -35,8 +37,14 @@ load: $(DEV) ## crash tests, and tests at full size: 320,000 commands, a log of 
 	$(BIN)/python -m pytest -m load -rP --commands 5000 --events 1000000 --clients 1000 --streamed 10000 --kills 10
 	$(BIN)/python -m pytest tests/integration/test_query_plans.py --orders 1000000 --timeout 600
 
+docs: $(DEV) ## the documentation as a site, in .site/
+	$(BIN)/sphinx-build --quiet --fresh-env --fail-on-warning docs $(SITE)
+
 golden: $(DEV) ## add the golden files of new event and state schema versions
 	$(BIN)/python -m tests.support.golden
+
+reference: $(DEV) ## write the reference's pages on events and the command line anew
+	$(BIN)/python -m tests.support.reference
 
 bench: $(DEV) ## the benchmarks
 	$(BIN)/python -m benchmarks
@@ -48,7 +56,7 @@ requirements: $(DEV) ## pin the requirements of pyproject.toml anew
 	--no-emit-find-links --no-emit-trusted-host $$* --output-file requirements/$$out.txt pyproject.toml; done
 
 clean: ## remove the environment and caches; .data/ stays
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info
+	rm -rf $(VENV) $(SITE) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed (set PYTHON=)")'
