@@ -2,14 +2,13 @@
 
 project = "Daicho"
 extensions = ["myst_parser"]
-exclude_patterns: list[str] = []
 nitpicky = True
 
 html_theme = "furo"
 html_title = "Daicho"
 html_copy_source = False
+html_show_copyright = False
 html_show_sphinx = False
 
 highlight_language = "text"
 myst_heading_anchors = 3
-myst_enable_extensions: list[str] = []

@@ -14,6 +14,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from tests.support.waiting import wait_until
@@ -22,6 +23,7 @@ ROOT = Path(__file__).parents[2]
 
 _BLOCK = re.compile(r"^```(sh|text)(?: (terminal-\d+))?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _OF_MAKE = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}
+_PROBLEM = "urn:daicho:problem"
 _WIDTH = "110"
 _SECONDS = 60.0
 
@@ -34,6 +36,10 @@ class Block:
     is_command: bool
     terminal: str | None
     text: str
+
+
+_END = Block(0, is_command=True, terminal=None, text="")
+"""Behind the last block."""
 
 
 def blocks(page: str) -> list[Block]:
@@ -71,8 +77,8 @@ class Terminal:
 
     async def read(self) -> None:
         assert self.process.stdout is not None
-        while part := await self.process.stdout.read(65536):
-            self.output += part.decode()
+        async for line in self.process.stdout:
+            self.output += line.decode()
 
     async def has_shown(self, shown: str) -> bool:
         assert self.process.returncode is None, self.output
@@ -81,11 +87,11 @@ class Terminal:
             self.seen = found.end()
         return found is not None
 
-    async def interrupt(self) -> int:
-        """End it, and all that it started, as Ctrl-C does; give its exit code."""
+    async def interrupt(self) -> None:
+        """End it, and all that it started, as Ctrl-C does."""
         if self.process.returncode is None:
             os.killpg(self.process.pid, signal.SIGINT)
-        return await self.process.wait()
+        await self.process.wait()
 
 
 @dataclass(slots=True)
@@ -102,27 +108,28 @@ class Walk:
         for said, meant in self.instead.items():
             page = page.replace(said, meant)
         outputs: list[str] = []
-        found = blocks(page)
-        for number, block in enumerate(found):
+        for block, following in pairwise([*blocks(page), _END]):
             if block.is_command and block.terminal:
                 await self._start(block.terminal, block.text)
             elif block.is_command:
                 outputs.append(await self._run(block))
-                answer = found[number + 1] if number + 1 < len(found) else block
-                if answer.is_command or answer.terminal:
-                    assert "urn:daicho:problem" not in outputs[-1], f"line {block.line}: {outputs[-1]}"
+                is_shown = not following.is_command and following.terminal is None
+                assert is_shown or _PROBLEM not in outputs[-1], f"line {block.line}: {outputs[-1]}"
             elif block.terminal:
-                terminal = self.terminals[block.terminal]
-                message = f"line {block.line}: {block.terminal} shows\n{block.text}\nit showed\n"
-                try:
-                    await wait_until(lambda: terminal.has_shown(block.text), message, _SECONDS)  # noqa: B023 - awaited here
-                except AssertionError as error:
-                    raise AssertionError(f"{error}{terminal.output}") from None
+                await self._await_shown(block, self.terminals[block.terminal])
             else:
                 assert matches(block.text, outputs[-1]), (
                     f"line {block.line}: shown\n{block.text}\nit was\n{outputs[-1]}"
                 )
         return outputs
+
+    async def _await_shown(self, block: Block, terminal: Terminal) -> None:
+        try:
+            await wait_until(
+                lambda: terminal.has_shown(block.text), f"line {block.line}: shown\n{block.text}", _SECONDS
+            )
+        except AssertionError as error:
+            raise AssertionError(f"{error}\nit was\n{terminal.output}") from None
 
     async def _run(self, block: Block) -> str:
         process = await self._shell(block.text, stderr=asyncio.subprocess.PIPE)
