@@ -57,11 +57,10 @@ class OrderQueries:
         Raises `OrderNotFound`.
         """
         projections = ["order_summaries", "order_details", "order_items"]
-        order = StreamId(AGGREGATE_TYPE, order_id)
-        position, rows = await self._read_model.fetch(_ORDER, {"order_id": order_id}, projections, order)
-        if not rows:
+        position, row = await self._read_model.fetch_one(_order, projections, StreamId(AGGREGATE_TYPE, order_id))
+        if row is None:
             raise OrderNotFound(position)
-        return position, rows[0]
+        return position, row
 
     async def totals(self) -> tuple[Position, Sequence[AnyRow]]:
         """Give the totals of each status that an order has had."""
@@ -101,11 +100,14 @@ def _items() -> "ColumnElement[Any]":
     return lines.scalar_subquery()
 
 
-_ORDER = (
-    select(order_summaries, *(c for c in order_details.c if not c.primary_key), _items().label("items"))
-    .join(order_details, order_details.c.order_id == order_summaries.c.order_id)
-    .where(order_summaries.c.order_id == bindparam("order_id"))
-)
+def _order(order_id: ColumnElement[UUID]) -> Select[Any]:
+    return (
+        select(order_summaries, *(c for c in order_details.c if not c.primary_key), _items().label("items"))
+        .join(order_details, order_details.c.order_id == order_summaries.c.order_id)
+        .where(order_summaries.c.order_id == order_id)
+    )
+
+
 _TOTALS = select(order_totals.c.status, order_totals.c.count.label("order_count"), order_totals.c.total_amount)
 _BY_DAY = select(sales_by_day).where(sales_by_day.c.day.between(bindparam("first"), bindparam("last")))
 _STATISTICS = select(
