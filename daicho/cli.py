@@ -125,7 +125,7 @@ def status(
 
 @app.command(epilog="Example: daicho rebuild order_summaries")
 def rebuild(
-    projections: Projections = None,
+    projections: Annotated[list[str] | None, typer.Argument(help="Projections, by name.")] = None,
     *,
     every: Annotated[bool, typer.Option("--all", help="Every projection.")] = False,
     undo: Annotated[bool, typer.Option("--undo", help="Go back to the tables from before the last rebuild.")] = False,

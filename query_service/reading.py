@@ -91,7 +91,7 @@ class ReadModel:
 
     def _note(self, row: AnyRow, about: Subject, projections: Sequence[str]) -> Position:
         position = Position(row.reached)
-        self.require(position)
+        self.require(position, is_parked=row.parked)
         told = {"can_be_kept": not row.parked, "has_tag": not row.is_partial}
         self.scope[NOTE] = Note(about, tuple(projections), position, **told)
         return position
@@ -113,13 +113,13 @@ class ReadModel:
         """Have the answer that was read not kept: tomorrow, the same request has another."""
         self.scope[NOTE] = self.scope[NOTE]._replace(can_be_kept=False)
 
-    def require(self, position: Position) -> None:
+    def require(self, position: Position, *, is_parked: bool = False) -> None:
         """Raise `ReadModelBehind` if an answer of this position is older than wanted.
 
         What was once reached may be gone: a read model can be restored, or fail over to a replica that lags.
         """
         if position < self.wanted:
-            raise ReadModelBehind(self.wanted, position)
+            raise ReadModelBehind(self.wanted, position, is_parked=is_parked)
 
 
 @lru_cache(maxsize=1024)

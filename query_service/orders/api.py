@@ -74,7 +74,7 @@ async def get_order(
         position, order = await history.as_of(order_id, when.as_of)
     else:
         position, row = await OrderQueries(read).get(order_id)
-        order = Details.model_validate(row)
+        order = await history.until(order_id, position) if row.is_partial else Details.model_validate(row)
     _reflects(response, position)
     response.headers["ETag"] = f'"{order.version}"'
     return order

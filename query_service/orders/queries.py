@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Text, bindparam, cast, exists, func, select
+from sqlalchemy import ColumnElement, Select, Text, bindparam, cast, exists, func, select, text
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from query_service.orders.listing import descends, next_cursor, page_query, sort_key
@@ -52,9 +52,9 @@ class OrderQueries:
         return position, page, next_cursor(filters, page[-1]) if len(page) < len(rows) else None
 
     async def get(self, order_id: UUID) -> tuple[Position, AnyRow]:
-        """Give an order's summary and details, and its items as a JSON array.
+        """Give an order's summary and details, and its items as a JSON array; `is_partial` if it has parked events.
 
-        Raises `OrderNotFound`.
+        Its read models are not all of one position then. Raises `OrderNotFound`.
         """
         projections = ["order_summaries", "order_details", "order_items"]
         position, row = await self._read_model.fetch_one(_order, projections, StreamId(AGGREGATE_TYPE, order_id))
@@ -82,7 +82,7 @@ async def analytics(read: ReadModel) -> tuple[Position, Sequence[AnyRow]]:
     rows = await fetch_all(read.engine, _STATISTICS, {"wanted": read.wanted})
     position = Position(rows[0].position)
     is_parked = rows[0].is_parked or read.wanted in rows[0].parked
-    read.require(Position(read.wanted - 1) if is_parked else position)
+    read.require(Position(read.wanted - 1) if is_parked else position, is_parked=is_parked)
     return position, rows
 
 
@@ -97,7 +97,7 @@ def _items() -> "ColumnElement[Any]":
     lines: Select[Any] = select(func.json_agg(aggregate_order_by(line, item.line_number))).where(
         item.order_id == order_summaries.c.order_id
     )
-    return lines.scalar_subquery()
+    return func.coalesce(lines.scalar_subquery(), text("'[]'::json"))
 
 
 def _order(order_id: ColumnElement[UUID]) -> Select[Any]:
