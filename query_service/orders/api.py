@@ -126,7 +126,7 @@ async def get_daily_statistics(
 @router.get("/analytics/statuses", operation_id="getStatusAnalytics", summary="Orders by status, some seconds old")
 async def get_status_analytics(_: Read, read: ReadYourWrites, request: Request, response: Response) -> StatusAnalytics:
     """Give the totals of each status from a materialized view, which is refreshed every few seconds."""
-    await request.app.state.refreshed.wait_for(["order_statistics"], read.wanted, read.seconds)
+    await request.app.state.views.wait_for("order_statistics", read.wanted, read.seconds)
     position, rows = await analytics(read)
     _reflects(response, position)
     order = {status: number for number, status in enumerate(OrderStatus)}
