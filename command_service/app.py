@@ -48,7 +48,9 @@ def create_app(settings: CommandSettings, aggregates: Sequence[Aggregate] = AGGR
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         try:
-            await EVENT_STORE.require_head(engine)
+            # Both connect, so that the first command need not wait for it.
+            for one in (engine, append_engine):
+                await EVENT_STORE.require_head(one)
             async with supervisor:
                 supervisor.start("group commit", group_commit.run)
                 supervisor.start("snapshots", snapshot_taker.run)

@@ -20,6 +20,7 @@ from query_service.event_stream_api import router as event_stream_router
 from query_service.event_streams import EventStreams, StreamLimits
 from query_service.events_api import router as events_router
 from query_service.freshness import Freshness
+from query_service.grouped_reads import GroupedReads
 from query_service.orders.aggregate import ORDERS
 from query_service.parking import require_nothing_parked
 from query_service.projected_position import ProjectedPosition
@@ -116,8 +117,9 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
     )
     app.state.read_engine = engines.read
     app.state.search_engine = engines.search
+    app.state.grouped_reads = GroupedReads(engines.read)
     app.state.projected = projected
-    app.state.refreshed = refreshed
+    app.state.views = refresher
     app.state.event_log = log
     app.state.event_registry = registry
     app.state.event_pages = EventPages(engines.log, aggregate_types)

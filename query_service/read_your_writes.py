@@ -39,7 +39,8 @@ async def read_model(
     wanted = Position(max(headers.event_position or 0, min_position or 0))
     state = request.app.state
     seconds = _wait_seconds(headers.prefer)
-    return ReadModel(state.read_engine, state.search_engine, state.projected, request.scope, wanted, seconds)
+    engines = (state.read_engine, state.search_engine)
+    return ReadModel(state.grouped_reads, *engines, state.projected, request.scope, wanted, seconds)
 
 
 def _wait_seconds(prefer: list[str] | None) -> float:

@@ -74,7 +74,7 @@ async def get_order(
         position, order = await history.as_of(order_id, when.as_of)
     else:
         position, row = await OrderQueries(read).get(order_id)
-        order = Details.model_validate(row)
+        order = await history.until(order_id, position) if row.is_partial else Details.model_validate(row)
     _reflects(response, position)
     response.headers["ETag"] = f'"{order.version}"'
     return order
@@ -126,7 +126,7 @@ async def get_daily_statistics(
 @router.get("/analytics/statuses", operation_id="getStatusAnalytics", summary="Orders by status, some seconds old")
 async def get_status_analytics(_: Read, read: ReadYourWrites, request: Request, response: Response) -> StatusAnalytics:
     """Give the totals of each status from a materialized view, which is refreshed every few seconds."""
-    await request.app.state.refreshed.wait_for(["order_statistics"], read.wanted, read.seconds)
+    await request.app.state.views.wait_for("order_statistics", read.wanted, read.seconds)
     position, rows = await analytics(read)
     _reflects(response, position)
     order = {status: number for number, status in enumerate(OrderStatus)}

@@ -4,10 +4,12 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+import pytest_asyncio
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from command_service.postgres_store import PostgresEventStore
 from tests.support.apps import command_service, query_service
+from tests.support.databases import Server, cloned, connected
 
 
 @pytest.fixture
@@ -25,3 +27,28 @@ async def http(database: str) -> AsyncIterator[httpx.AsyncClient]:
 @pytest.fixture
 def store(engine: AsyncEngine) -> PostgresEventStore:
     return PostgresEventStore(engine)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def unchanged(postgres: Server, template: str) -> AsyncIterator[str]:
+    """The URL of an empty database for the tests of a module that change nothing."""
+    async with cloned(postgres, template) as url:
+        yield url
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def unchanged_engine(unchanged: str) -> AsyncIterator[AsyncEngine]:
+    async with connected(unchanged) as engine:
+        yield engine
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def refusing_commands(unchanged: str) -> AsyncIterator[httpx.AsyncClient]:
+    async with command_service(unchanged) as client:
+        yield client
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def refusing_queries(unchanged: str) -> AsyncIterator[httpx.AsyncClient]:
+    async with query_service(unchanged) as client:
+        yield client
