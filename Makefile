@@ -51,7 +51,7 @@ bench: $(DEV) ## the benchmarks
 
 requirements: $(DEV) ## pin the requirements of pyproject.toml anew
 	$(PIP) install pip-tools
-	for part in "runtime" "dev --extra dev"; do set -- $$part; out=$$1; shift; \
+	for part in "dev --extra dev" "runtime --constraint requirements/dev.txt"; do set -- $$part; out=$$1; shift; \
 	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras --no-header --no-emit-index-url \
 	--no-emit-find-links --no-emit-trusted-host $$* --output-file requirements/$$out.txt pyproject.toml; done
 
