@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from starlette.middleware import Middleware
 
+from shared.web.api_docs import add_api_docs
 from shared.web.correlation import CorrelationMiddleware
 from shared.web.documentation import Service, health
 from shared.web.head import HeadMiddleware
@@ -62,7 +63,7 @@ def create_service(
     warnings: Mapping[str, Check] | None = None,
     middleware: Sequence[Middleware] = (),
 ) -> FastAPI:
-    """Make an app with these routes, `/health`, correlation ids, and a problem for every error."""
+    """Make an app with these routes, `/health`, `/docs`, correlation ids, and a problem for every error."""
     app = _App(
         replace(service, chapters=[*service.chapters, health(checks)]),
         lifespan=lifespan,
@@ -71,4 +72,5 @@ def create_service(
     app.install_problems(problems)
     for router in (*routers, health_router(checks, warnings or {})):
         app.include_router(router)
+    add_api_docs(app)
     return app
