@@ -207,10 +207,11 @@ async def test_an_order_that_somebody_else_has_changed_is_left_to_them(
     engine: AsyncEngine, commands: httpx.AsyncClient
 ) -> None:
     """Its story acts on the version that it knows."""
-    inner = commands._transport
+    inner, paths = commands._transport, list[str]()
 
     class Meddling(httpx.AsyncBaseTransport):
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            paths.append(request.url.path)
             if request.url.path.endswith("/confirm"):
                 order = request.url.path.removesuffix("/confirm")
                 await commands.post(f"{order}/cancel", json={"reason": "from the dashboard"})
@@ -219,6 +220,12 @@ async def test_an_order_that_somebody_else_has_changed_is_left_to_them(
     async with httpx.AsyncClient(transport=Meddling(), base_url="http://test") as http:
         traffic = Traffic(http, SEED, 500.0, orders=5)
         await traffic.run()
+    confirmed = {
+        path.removesuffix("/confirm"): paths[number + 1 :] for number, path in enumerate(paths) if "/conf" in path
+    }
+    assert len(confirmed) == 5
+    for order, later in confirmed.items():
+        assert not [path for path in later if path.startswith(order)]
     assert (traffic.tally.placed, traffic.tally.confirmed, traffic.tally.shipped) == (5, 0, 0)
     query = "SELECT count(*) FROM event_store.events WHERE event_type = 'OrderCancelled'"
     async with engine.connect() as connection:
