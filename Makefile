@@ -8,13 +8,16 @@ SITE := .site
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help up migrate check fix test load docs golden reference api bench requirements clean
+.PHONY: help up demo migrate check fix test load docs golden reference api bench requirements clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: $(RUNTIME) ## run PostgreSQL, migrations and both services until Ctrl-C
 	@exec $(BIN)/daicho up
+
+demo: $(RUNTIME) ## the same, with realistic orders: RATE=2 a second, after BACKFILL=100000 of the past; ARGS="--seed 7"
+	@exec $(BIN)/daicho demo $(if $(RATE),--rate $(RATE)) $(if $(BACKFILL),--backfill $(BACKFILL)) $(ARGS)
 
 migrate: $(RUNTIME) ## bring the database of DAICHO_DATABASE_URL to this release's schema
 	$(BIN)/daicho migrate
