@@ -8,7 +8,7 @@ SITE := .site
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo migrate check fix test load docs golden reference bench requirements clean
+.PHONY: help up demo migrate check fix test load docs golden reference api bench requirements clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,12 +49,17 @@ golden: $(DEV) ## add the golden files of new event and state schema versions
 reference: $(DEV) ## write the reference's pages on events and the command line anew
 	$(BIN)/python -m tests.support.reference
 
+api: $(RUNTIME) ## write the API documents of docs/api anew
+	$(BIN)/daicho openapi command --output docs/api/command.openapi.json
+	$(BIN)/daicho openapi query --output docs/api/query.openapi.json
+	$(BIN)/daicho asyncapi --output docs/api/asyncapi.json
+
 bench: $(DEV) ## the benchmarks
 	$(BIN)/python -m benchmarks
 
 requirements: $(DEV) ## pin the requirements of pyproject.toml anew
 	$(PIP) install pip-tools
-	for part in "runtime" "dev --extra dev"; do set -- $$part; out=$$1; shift; \
+	for part in "dev --extra dev" "runtime --constraint requirements/dev.txt"; do set -- $$part; out=$$1; shift; \
 	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras --no-header --no-emit-index-url \
 	--no-emit-find-links --no-emit-trusted-host $$* --output-file requirements/$$out.txt pyproject.toml; done
 

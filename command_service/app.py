@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from command_service import problems
+from command_service import documentation, problems
 from command_service.aggregate import Aggregate
 from command_service.command_handler import CommandHandler
 from command_service.group_commit import GroupCommit, Limits
@@ -61,7 +61,7 @@ def create_app(settings: CommandSettings, aggregates: Sequence[Aggregate] = AGGR
             await engine.dispose()
 
     app = create_service(
-        "Daicho command service",
+        documentation.service(aggregates),
         lifespan=lifespan,
         routers=[aggregate.router for aggregate in aggregates],
         problems=[problems.PROBLEMS, *(aggregate.problems for aggregate in aggregates)],

@@ -12,6 +12,7 @@ from uuid import UUID
 import typer
 
 from daicho import migrate as migrations
+from daicho.api_documents import Documented, run_asyncapi, run_openapi
 from daicho.demo_command import Demo, run_demo
 from daicho.errors import OperatorError
 from daicho.events_command import Shown, filters, run_events
@@ -188,6 +189,25 @@ def parked_discard(
 ) -> None:
     """Give an aggregate's parked events up: later ones are applied without them. The log keeps them."""
     _run(run_parked_discard(load(OperatorSettings), projections or [], aggregate))
+
+
+Output = Annotated[Path | None, typer.Option(help="The file to write; without it, standard output.")]
+
+
+@app.command(epilog="Example: daicho openapi query --output query.openapi.json")
+def openapi(
+    service: Annotated[Documented, typer.Argument(help="Whose API.")],
+    *,
+    output: Output = None,
+) -> None:
+    """Write a service's OpenAPI document, as its GET /openapi.json gives it. No database is needed."""
+    _run(run_openapi(service, output))
+
+
+@app.command(epilog="Example: daicho asyncapi --output asyncapi.json")
+def asyncapi(*, output: Output = None) -> None:
+    """Write the event catalogue as an AsyncAPI document, as GET /asyncapi.json gives it. No database is needed."""
+    _run(run_asyncapi(output))
 
 
 snapshots = typer.Typer(help="Snapshots of aggregates: a cache beside the log.", no_args_is_help=True)

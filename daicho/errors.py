@@ -11,7 +11,7 @@ DaichoError
     + ExportDamaged
     + ExportUnreadable
     + FileExists
-    + FileUnwritable
+  x FileUnwritable
   x HistoryTooLate
   x LedgerOfAnother
   x LogAltered
@@ -96,7 +96,7 @@ class FileExists(ExportFailed):
         super().__init__(f"{file} exists: name another file, or say --force to replace it")
 
 
-class FileUnwritable(ExportFailed):
+class FileUnwritable(OperatorError):
     """The file cannot be written; what was there before is as it was."""
 
     def __init__(self, file: Path, reason: str) -> None:

@@ -8,7 +8,7 @@ from functools import partial
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
-from query_service import checkpoints, problems
+from query_service import checkpoints, documentation, problems
 from query_service.aggregate import Aggregate
 from query_service.answer_cache import AnswerCache
 from query_service.batches import Batches
@@ -97,7 +97,7 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
             yield
 
     app = create_service(
-        "Daicho query service",
+        documentation.service(aggregates),
         lifespan=lifespan,
         routers=[
             *(aggregate.router for aggregate in aggregates),

@@ -4,9 +4,9 @@ import re
 from typing import Annotated
 
 from fastapi import Header, Query, Request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, WithJsonSchema
 
-from query_service.parameters import MAX_POSITION, Number
+from query_service.parameters import MinPosition, PositionNumber
 from query_service.reading import ReadModel
 from shared.event_log.events import Position
 
@@ -19,10 +19,12 @@ _WAIT = re.compile(r'\s*wait\s*=\s*("?)([0-9]{1,9})\1\s*(;.*)?', re.IGNORECASE |
 class PositionHeaders(BaseModel):
     """Request headers that every route over the read model takes."""
 
-    event_position: Number | None = Field(
-        default=None, ge=0, le=MAX_POSITION, description="The `Event-Position` of a command's answer."
+    event_position: PositionNumber | None = Field(
+        default=None,
+        description="The `Event-Position` of a command's answer: this answer reflects the log up to there, or further.",
+        examples=[3],
     )
-    prefer: list[str] | None = Field(
+    prefer: Annotated[list[str] | None, WithJsonSchema({"type": "string", "examples": ["wait=5"]})] = Field(
         default=None, description="`wait=S`: seconds to wait for the position (2, at most 30)."
     )
 
@@ -30,7 +32,7 @@ class PositionHeaders(BaseModel):
 async def read_model(
     request: Request,
     headers: Annotated[PositionHeaders, Header()],
-    min_position: Annotated[Number | None, Query(ge=0, le=MAX_POSITION)] = None,
+    min_position: Annotated[MinPosition, Query()] = None,
 ) -> ReadModel:
     """Give the read model, at the request's position or past it.
 

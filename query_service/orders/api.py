@@ -5,7 +5,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from query_service.events_api import Events, HistoryParameters, shown
 from query_service.orders.answers import (
@@ -26,10 +26,12 @@ from query_service.read_your_writes import read_model
 from query_service.reading import ReadModel
 from query_service.strict_query import given_once, invalid
 from shared.event_log.events import Position
+from shared.orders.examples import ORDER_ID
 from shared.orders.values import CENT, OrderStatus
 
 router = APIRouter(tags=["orders"], dependencies=[Depends(given_once)])
 
+OrderId = Annotated[UUID, Path(description="The order's id", examples=[ORDER_ID])]
 ReadYourWrites = Annotated[ReadModel, Depends(read_model)]
 
 
@@ -58,7 +60,7 @@ async def list_orders(filters: Annotated[OrderFilters, Query()], orders: Orders,
 
 @router.get("/orders/{order_id}", operation_id="getOrder", summary="One order in full, now or as it was")
 async def get_order(
-    order_id: UUID,
+    order_id: OrderId,
     when: Annotated[OrderParameters, Query()],
     read: ReadYourWrites,
     history: History,
@@ -84,7 +86,7 @@ async def get_order(
     "/orders/{order_id}/history", response_model=Events, operation_id="getOrderHistory", summary="An order's events"
 )
 async def get_order_history(
-    order_id: UUID, parameters: Annotated[HistoryParameters, Query()], history: History, request: Request
+    order_id: OrderId, parameters: Annotated[HistoryParameters, Query()], history: History, request: Request
 ) -> Response:
     """Give every event of the order, oldest first, from the log itself."""
     position, events = await history.events(order_id)

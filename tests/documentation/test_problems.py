@@ -14,6 +14,7 @@ from shared.event_log.events import Position, Version
 from shared.orders.errors import OrderNotFound
 from shared.orders.values import OrderStatus
 from shared.web import problems as web
+from shared.web.readiness import NotReady
 from tests.support.pages import DOCS, rows
 
 TABLES = [
@@ -25,7 +26,7 @@ TABLES = [
 ]
 PROBLEMS = {
     *(problem for table in TABLES for problem in table.values()),
-    *web._HTTP_PROBLEMS.values(),
+    *web.HTTP_PROBLEMS.values(),
     *(problem for problem in vars(web).values() if isinstance(problem, web.Problem)),
 }
 DOCUMENTED = {
@@ -36,6 +37,7 @@ WITH_MEMBERS: list[DaichoError] = [
     InvalidTransition("shipped", OrderStatus.PENDING),
     ReadModelBehind(Position(2), Position(1)),
     OrderNotFound(Position(1)),
+    NotReady({"schema": "the database cannot be reached"}),
 ]
 
 

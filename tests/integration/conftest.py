@@ -1,4 +1,4 @@
-"""Fixtures of the integration tests."""
+"""Fixtures of the integration tests; whatever they are answered, the API documents tell."""
 
 from collections.abc import AsyncIterator
 
@@ -10,18 +10,19 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from command_service.postgres_store import PostgresEventStore
 from tests.support.apps import command_service, query_service
 from tests.support.databases import Server, cloned, connected
+from tests.support.documented import watched
 
 
 @pytest.fixture
 async def commands(database: str) -> AsyncIterator[httpx.AsyncClient]:
     async with command_service(database) as client:
-        yield client
+        yield watched(client, "command")
 
 
 @pytest.fixture
 async def http(database: str) -> AsyncIterator[httpx.AsyncClient]:
     async with query_service(database) as client:
-        yield client
+        yield watched(client, "query")
 
 
 @pytest.fixture
@@ -45,10 +46,10 @@ async def unchanged_engine(unchanged: str) -> AsyncIterator[AsyncEngine]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def refusing_commands(unchanged: str) -> AsyncIterator[httpx.AsyncClient]:
     async with command_service(unchanged) as client:
-        yield client
+        yield watched(client, "command")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def refusing_queries(unchanged: str) -> AsyncIterator[httpx.AsyncClient]:
     async with query_service(unchanged) as client:
-        yield client
+        yield watched(client, "query")

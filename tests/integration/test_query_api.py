@@ -312,7 +312,7 @@ async def test_the_openapi_document_names_the_position_headers(http: httpx.Async
     document = (await http.get("/openapi.json")).json()
     for path in ("/orders", "/orders/{order_id}", "/statistics"):
         names = [parameter["name"] for parameter in document["paths"][path]["get"]["parameters"]]
-        assert {"event-position", "prefer", "min_position"} <= set(names)
+        assert {"Event-Position", "Prefer", "min_position"} <= set(names)
 
 
 @pytest.mark.asyncio(loop_scope="module")
