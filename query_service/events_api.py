@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from query_service.event_pages import EventFilters, EventPages
 from query_service.parameters import Number, PositionNumber, ReadParameters
-from query_service.read_your_writes import read_model
+from query_service.read_your_writes import READ_HEADERS, read_model
 from query_service.reading import ReadModel
 from query_service.strict_query import given_once
 from shared.event_log.events import Position, RecordedEvent
@@ -101,7 +101,13 @@ class EventCatalogue(BaseModel):
     components: dict[str, Any] = Field(description="The events, and their JSON Schemas", examples=[{}])
 
 
-@router.get("/events", response_model=EventsPage, operation_id="listEvents", summary="The event log")
+@router.get(
+    "/events",
+    response_model=EventsPage,
+    operation_id="listEvents",
+    summary="The event log",
+    openapi_extra={"parameters": READ_HEADERS},
+)
 async def list_events(
     parameters: Annotated[EventParameters, Query()], read: Annotated[ReadModel, Depends(read_model)], request: Request
 ) -> Response:

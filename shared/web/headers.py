@@ -28,7 +28,7 @@ IF_NONE_MATCH: Final = parameter(
     '"3"',
 )
 
-SPELLINGS: Final = {"event-position": "Event-Position", "prefer": "Prefer", "last-event-id": "Last-Event-ID"}
+SPELLINGS: Final = {"last-event-id": "Last-Event-ID"}
 """The headers that FastAPI reads, and so names in its own spelling."""
 
 

@@ -10,11 +10,11 @@ from shared.coupons.events import AGGREGATE_TYPE, EVENTS, PROBLEMS, CouponNotFou
 from sqlalchemy import ColumnElement, Select, select
 
 from query_service.aggregate import Aggregate
-from query_service.read_your_writes import read_model
+from query_service.read_your_writes import ReadRoute, read_model
 from query_service.reading import ReadModel
 from shared.event_log.events import StreamId
 
-router = APIRouter(prefix="/coupons", tags=["coupons"])
+router = APIRouter(prefix="/coupons", tags=["coupons"], route_class=ReadRoute)
 
 
 class CouponAnswer(BaseModel):
