@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aiohttp
@@ -11,9 +12,9 @@ from playwright.async_api import Page, expect
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from command_service.postgres_store import PostgresEventStore
+from daicho.demo.history import batches, history
 from tests.browser.dashboard import Dashboard, tile
 from tests.support.apps import ORDER
-from tests.support.history import append_history
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
@@ -42,7 +43,7 @@ async def test_the_first_paint_needs_few_requests_however_long_the_history(
     dashboard: Dashboard, engine: AsyncEngine, request: pytest.FixtureRequest
 ) -> None:
     orders: int = request.config.getoption("--history")
-    events = await append_history(PostgresEventStore(engine), orders)
+    events = await _append_history(PostgresEventStore(engine), orders)
     await wait_until(lambda: _projected(dashboard.query.url, events), "the history is projected", 600)
     page = await (await dashboard.context()).new_page()
     sizes = await _count_bytes(page)
@@ -77,6 +78,15 @@ async def test_it_stays_responsive_while_events_rain_in(dashboard: Dashboard) ->
     )
     assert share < MOST_SHARE
     assert sorted(waits)[len(waits) // 2] < 100, "half of the clicks took a tenth of a second or more"
+
+
+async def _append_history(store: PostgresEventStore, orders: int) -> int:
+    """Append what became of so many orders of the last three months; give the number of events."""
+    now, events = datetime.now(UTC), 0
+    for batch in batches(history(0, orders, now - timedelta(days=90), now), 1000):
+        await store.append(batch)
+        events += sum(len(commit.events) for commit in batch)
+    return events
 
 
 async def _click(page: Page, name: str) -> float:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,13 @@ from tests.support.waiting import wait_until
 
 STATIC = Path(__file__).parents[2] / "query_service" / "orders" / "dashboard" / "static"
 PAGE = "http://127.0.0.1:8002"
+
+
+@pytest.fixture
+async def http(database: str) -> AsyncIterator[httpx.AsyncClient]:
+    """The service as browsers see it: the page and its files are no part of the API, and of its documents."""
+    async with query_service(database) as client:
+        yield client
 
 
 def first_answers(page: str) -> dict[str, Any]:
