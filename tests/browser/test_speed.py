@@ -121,7 +121,7 @@ async def _place(http: aiohttp.ClientSession) -> None:
 
 
 async def _count_bytes(page: Page) -> dict[str, int]:
-    """Count what comes over the wire, compressed as it is, by request."""
+    """Count what comes over the wire, compressed as it is, by request; of what has no end yet, as it is read."""
     session = await page.context.new_cdp_session(page)
     await session.send("Network.enable")
     sizes: dict[str, int] = {}
@@ -132,7 +132,7 @@ async def _count_bytes(page: Page) -> dict[str, int]:
 
     def more(event: dict[str, Any]) -> None:
         if event["requestId"] in sizes:
-            sizes[event["requestId"]] += int(event["encodedDataLength"])
+            sizes[event["requestId"]] += int(event["dataLength"])
 
     def end(event: dict[str, Any]) -> None:
         if event["requestId"] in sizes:

@@ -19,6 +19,7 @@ async def test_an_order_is_placed_confirmed_shipped_and_seen_as_it_was(dashboard
     await expect(other.get_by_role("row", name=re.compile(r"Chloé Ōe.*Pending.*73\.00"))).to_be_visible()
     await expect(tile(other, "Orders today")).to_have_text("1")
     await expect(tile(other, "Placed today")).to_have_text("73.00")
+    await expect(other.locator(".readout")).to_contain_text("1 placed, 73.00 · 0 shipped, 0.00")
     await other.get_by_role("link", name="Chloé Ōe").click()
     await expect(other.locator(".order-status")).to_contain_text("Pending")
 

@@ -21,6 +21,7 @@ export function charts() {
   const element = h("div", { class: "charts" }, colours, h("div", { class: "head" }, readout, legend), ...frames, table(rows));
   let days = [];
   let plots = [];
+  let pointed = null;
   let timer = 0;
   let drawn = -Infinity;
 
@@ -33,12 +34,13 @@ export function charts() {
     if (plots.length) plots.forEach((plot, n) => plot.setData(data[n]));
     else plots = frames.map((frame, n) => plot(frame.lastElementChild, data[n], palette(colours), read));
     describe(frames, days);
-    read(null);
     keep(rows, [...days].reverse(), ({ day }) => day, row);
   }
 
+  /** Tells the numbers of the day that is pointed at, or else of the last. */
   function read(index) {
-    const day = days[index ?? days.length - 1];
+    pointed = index;
+    const day = days[index] ?? days.at(-1);
     if (day) write(readout, sentence(day));
   }
 
@@ -56,6 +58,7 @@ export function charts() {
     element,
     show(found) {
       days = found;
+      read(pointed);
       timer ||= setTimeout(draw, Math.max(0, drawn + MOST_DRAWN - performance.now()));
     },
     close() {
