@@ -23,6 +23,7 @@ from command_service.state_cache import StateCache
 from shared.database import create_engine
 from shared.schema import EVENT_STORE
 from shared.supervision import Supervisor
+from shared.web.cors import cors
 from shared.web.service import create_service
 
 AGGREGATES: Sequence[Aggregate] = (ORDERS,)
@@ -66,6 +67,7 @@ def create_app(settings: CommandSettings, aggregates: Sequence[Aggregate] = AGGR
         routers=[aggregate.router for aggregate in aggregates],
         problems=[problems.PROBLEMS, *(aggregate.problems for aggregate in aggregates)],
         checks={"schema": lambda: EVENT_STORE.require_head(engine), "background tasks": supervisor.check},
+        middleware=cors(settings.cors_origins),
     )
     app.state.max_body_bytes = settings.max_body_bytes
     app.state.command_handlers = {aggregate.aggregate_type: command_handler(aggregate) for aggregate in aggregates}

@@ -11,6 +11,7 @@ import typer
 from pydantic import SecretStr
 
 from command_service.settings import CommandSettings
+from daicho.browsers import command_url, cross_origin
 from daicho.embedded_postgres import EmbeddedPostgres, only_one
 from daicho.ledger import embedded, service_urls
 from daicho.migrate import migrate
@@ -48,10 +49,12 @@ async def serving(settings: OperatorSettings, stop: asyncio.Event) -> AsyncItera
     for service in (command, query):
         service.require_free_port()
     async with _databases(settings) as databases, Supervisor() as supervisor:
-        supervisor.start("command service", partial(command.run, databases.for_commands))
-        supervisor.start("query service", partial(query.run, databases.for_queries))
+        supervisor.start("command service", partial(command.run, {**databases.for_commands, **cross_origin(query)}))
+        supervisor.start("query service", partial(query.run, {**databases.for_queries, **command_url(command)}))
         if await _all_ready((command, query), stop):
-            typer.echo(f"\n  commands  {command.url}\n  queries   {query.url}\n\n  Ctrl-C stops.\n")
+            typer.echo(
+                f"\n  commands   {command.url}\n  queries    {query.url}\n  dashboard  {query.url}/\n\n  Ctrl-C stops.\n"
+            )
         yield
         typer.echo("stopping …")
 
