@@ -7,7 +7,7 @@ DEV := $(VENV)/.dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help up migrate check fix test load golden bench requirements clean
+.PHONY: help up migrate check fix test load faults golden bench requirements clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,11 +29,14 @@ fix: $(DEV) ## mend what lint and format can mend
 	$(BIN)/ruff format .
 
 test: $(DEV) ## the test suite, against a real PostgreSQL
-	$(BIN)/python -m pytest -m "not load" -n 4
+	$(BIN)/python -m pytest -m "not load and not faults" -n 4
 
 load: $(DEV) ## crash tests, and tests at full size: 320,000 commands, a log of 1,000,000 events verified and moved, 1,000 streams
 	$(BIN)/python -m pytest -m load -rP --commands 5000 --events 1000000 --clients 1000 --streamed 10000 --kills 10
 	$(BIN)/python -m pytest tests/integration/test_query_plans.py --orders 1000000 --timeout 600
+
+faults: $(DEV) ## real processes under load and faults: a fixed seed and three at random, and builds broken on purpose
+	$(BIN)/python -m pytest -m faults
 
 golden: $(DEV) ## add the golden files of new event and state schema versions
 	$(BIN)/python -m tests.support.golden
