@@ -110,7 +110,7 @@ def _difference(command: Command, told: Acknowledged, row: LogRow) -> str | None
     return None
 
 
-def positions_are_gapless(history: History, ending: Ending, log: Log) -> Found:
+def positions_are_gapless(history: History, ending: Ending, _: Log) -> Found:
     """I2: 1, 2, 3 …, in the order of commits: whoever began after another's answer comes behind it."""
     for expected, row in enumerate(ending.rows, 1):
         if row.position != expected:
