@@ -21,11 +21,11 @@ STATUS_AFTER = {
     "OrderShipped": "shipped",
     "OrderCancelled": "cancelled",
 }
-ALLOWED_FROM = {
-    "OrderPlaced": {None},
-    "OrderConfirmed": {"pending"},
-    "OrderShipped": {"confirmed"},
-    "OrderCancelled": {"pending", "confirmed"},
+ALLOWED_FROM: Mapping[str, frozenset[str | None]] = {
+    "OrderPlaced": frozenset({None}),
+    "OrderConfirmed": frozenset({"pending"}),
+    "OrderShipped": frozenset({"confirmed"}),
+    "OrderCancelled": frozenset({"pending", "confirmed"}),
 }
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 import aiohttp
@@ -48,14 +49,12 @@ async def follow_pages(history: History, services: Sequence[Service], http: aioh
         turn += 1
         try:
             async with http.get(f"{url}/events", params={"after": after, "limit": 1000}) as answer:
-                page = (
-                    await answer.json(content_type=None) if answer.status == 200 else {"items": [], "next_after": after}
-                )
+                if answer.status == 200:
+                    page: dict[str, Any] = await answer.json()
+                    seen += [(event["position"], UUID(event["event_id"])) for event in page["items"]]
+                    after = page["next_after"]
         except (aiohttp.ClientError, TimeoutError):
-            await asyncio.sleep(_PAUSE)
-            continue
-        seen += [(event["position"], UUID(event["event_id"])) for event in page["items"]]
-        after = page["next_after"]
+            pass  # Asked again, of the other one.
         await asyncio.sleep(_PAUSE)
 
 

@@ -34,18 +34,22 @@ def _faults(*names: str) -> Sequence[FaultKind]:
     return [kind for kind in (*nemesis.SERVICE_FAULTS, *nemesis.POSTGRES_FAULTS) if kind.name in names]
 
 
+def _terminated(names: str) -> FaultKind:
+    return FaultKind(f"terminate {names}", partial(backends_terminated, names=names))
+
+
 BROKEN = "tests.faults.broken"
 MUTANTS_THERE_ARE = (
     Mutant(
         "answers before it commits",
         lambda: Build(command=f"{BROKEN}:answers_before_commit"),
-        _faults("kill -9 command service", "kill -9 PostgreSQL", "cut connections"),
+        [*_faults("kill -9 command service", "kill -9 PostgreSQL"), _terminated("daicho-append")],
         frozenset({"I1"}),
     ),
     Mutant(
         "moves the checkpoint in another transaction",
         lambda: Build(query=f"{BROKEN}:moves_checkpoints_by_themselves"),
-        [FaultKind("terminate projecting backends", partial(backends_terminated, names="daicho-project"))],
+        [_terminated("daicho-project")],
         frozenset({"I5"}),
     ),
     Mutant(
