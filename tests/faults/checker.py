@@ -260,6 +260,8 @@ def nothing_goes_wrong_inside(history: History, _: Ending, __: Log) -> Found:
         for one in command.tries:
             if one.told.startswith("500"):
                 yield Violation("errors", f"{command.id} at {one.service}: {one.told}", command.order_id, one.started)
+    for at, read in history.broken_reads:
+        yield Violation("errors", f"{read}: 500", at=at)
 
 
 def _when(history: History, row: LogRow) -> float | None:

@@ -207,6 +207,8 @@ class Client:
         try:
             async with self._http.get(f"{service.url}{path}", headers=headers) as answer:
                 content = await answer.json(content_type=None)
+                if answer.status == 500:
+                    self._history.broken_reads.append((self._history.now(), f"{service.name} {path}"))
                 return answer.status, int(answer.headers.get("Event-Position", 0)), content
         except (aiohttp.ClientError, TimeoutError):
             return None  # A read that was not answered says nothing.

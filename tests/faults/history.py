@@ -114,6 +114,8 @@ class History:
     """Position and id of each event, as each follower of the log received it."""
     sampled: dict[int, str] = field(default_factory=dict)
     """A digest of each row of the log, by position, as it was first seen."""
+    broken_reads: list[tuple[float, str]] = field(default_factory=list)
+    """When a read got a 500, and which."""
     faults: list[Fault] = field(default_factory=list)
     begun: float = field(default_factory=time.monotonic)
 

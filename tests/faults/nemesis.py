@@ -7,6 +7,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from itertools import count
 from typing import NamedTuple
 
 import asyncpg
@@ -270,10 +271,13 @@ POSTGRES_FAULTS: Sequence[FaultKind] = (
 
 async def torment(hand: Hand, history: History, kinds: Sequence[FaultKind], until: float) -> None:
     """Inject faults one after the other: each kind once, in random order, and again until that moment of the run."""
-    waiting = hand.randomness.sample(kinds, len(kinds))
-    while waiting or history.now() < until:
-        waiting = waiting or hand.randomness.sample(kinds, len(kinds))
-        kind, started = waiting.pop(), history.now()
+    order: Sequence[FaultKind] = ()
+    for number in count():
+        if number >= len(kinds) and history.now() >= until:
+            return
+        if number % len(kinds) == 0:
+            order = hand.randomness.sample(kinds, len(kinds))
+        kind, started = order[number % len(kinds)], history.now()
         async with kind.inject(hand) as what:
             pass
         history.faults.append(Fault(kind.name, what, started, history.now()))

@@ -21,20 +21,21 @@ from tests.support.processes import daicho
 from tests.support.replay import read_models
 from tests.support.waiting import wait_until
 
-RECOVERY = 60.0
-"""Seconds within which everything must be well again by itself, once the faults are over."""
-
 LOG = "SELECT events.*, md5(events::text) AS digest FROM event_store.events AS events ORDER BY position"
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to run: each group of faults has a hand of its own, so that one of each can be at work at once."""
+    """What to run: each group of faults has a hand of its own, so that one of each can be at work at once.
+
+    `patience`: seconds within which everything must be well again by itself, once the faults are over.
+    """
 
     seed: int
     seconds: float
     build: Build = Build()
     faults: Sequence[Sequence[FaultKind]] = (SERVICE_FAULTS, POSTGRES_FAULTS)
+    patience: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,7 @@ class Crowd:
     def __init__(self, plan: Plan, system: Cluster, history: History, http: aiohttp.ClientSession) -> None:
         self.stop = asyncio.Event()
         self._system, self._history, self._http = system, history, http
+        self._patience = plan.patience
         self._services = {
             kind: [Service(one.name, one.process.url) for one in replicas] for kind, replicas in system.replicas.items()
         }
@@ -100,9 +102,9 @@ class Crowd:
         """Without anyone's help, all are ready again and take commands."""
         stuck: list[Violation] = []
         for replica in (one for kind in self._system.replicas.values() for one in kind):
-            stuck += await _require(replica.process.is_ready, f"{replica.name} is ready again")
+            stuck += await self._require(replica.process.is_ready, f"{replica.name} is ready again")
         for service in self._services["command"]:
-            stuck += await _require(partial(self._takes_commands, service), f"{service.name} takes commands")
+            stuck += await self._require(partial(self._takes_commands, service), f"{service.name} takes commands")
         return stuck
 
     async def come_to_rest(self) -> list[Violation]:
@@ -111,13 +113,13 @@ class Crowd:
         head: int = (await self._system.query("SELECT max(position) AS head FROM event_store.events"))[0].head
         stuck: list[Violation] = []
         for service in self._services["query"]:
-            stuck += await _require(partial(self._is_current, service, head), f"{service.name} is current")
+            stuck += await self._require(partial(self._is_current, service, head), f"{service.name} is current")
 
         async def all_are_there() -> bool:
             seen = [*((one[-1][0] if one else 0) for one in self._history.followed.values())]
             return min(*seen, max(self._history.sampled, default=0)) >= head
 
-        return stuck + await _require(all_are_there, f"those who follow the log have come to its head, {head}")
+        return stuck + await self._require(all_are_there, f"those who follow the log have come to its head, {head}")
 
     async def _takes_commands(self, service: Service) -> bool:
         return (await self.clients[0].place(service)).outcome == Outcome.DONE
@@ -133,13 +135,12 @@ class Crowd:
             one["position"] == head and not one["rebuild"] and not one["parked"] for one in found
         )
 
-
-async def _require(condition: Callable[[], Awaitable[bool]], what: str) -> list[Violation]:
-    try:
-        await wait_until(condition, what, RECOVERY)
-    except AssertionError as error:
-        return [Violation("liveness", str(error))]
-    return []
+    async def _require(self, condition: Callable[[], Awaitable[bool]], what: str) -> list[Violation]:
+        try:
+            await wait_until(condition, what, self._patience)
+        except AssertionError as error:
+            return [Violation("liveness", str(error))]
+        return []
 
 
 async def _ending(system: Cluster) -> Ending:

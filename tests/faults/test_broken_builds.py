@@ -18,6 +18,7 @@ from tests.faults.run import Plan, run
 pytestmark = pytest.mark.faults
 
 SECONDS = 10.0
+PATIENCE = 15.0
 SEED = 1
 
 
@@ -69,7 +70,7 @@ MUTANTS_THERE_ARE = (
 
 @pytest.mark.parametrize("mutant", MUTANTS_THERE_ARE, ids=lambda mutant: mutant.name)
 async def test_a_broken_build_is_caught(request: pytest.FixtureRequest, mutant: Mutant) -> None:
-    result = await run(Plan(SEED, SECONDS, mutant.build(), [mutant.faults]))
+    result = await run(Plan(SEED, SECONDS, mutant.build(), [mutant.faults], PATIENCE))
     found = Counter(violation.invariant for violation in result.violations)
     counts = ", ".join(f"{name} {count:,} times" for name, count in sorted(found.items()))
     request.config.stash[MUTANTS].append(f"{mutant.name}: {counts or 'not caught'}")

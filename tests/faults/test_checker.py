@@ -271,6 +271,10 @@ def got_a_500(world: World) -> None:
     world.history.commands[5].tries.append(Try("command-1", 6.0, 6.1, Outcome.UNKNOWN, "500 internal-error"))
 
 
+def read_got_a_500(world: World) -> None:
+    world.history.broken_reads.append((1.0, "query-1 /statistics"))
+
+
 SPOILT: Sequence[tuple[Callable[[World], None], set[str]]] = (
     (lose_the_last, {"I1"}),
     (lose_one_whose_position_is_used_again, {"I1", "I3"}),
@@ -309,6 +313,7 @@ SPOILT: Sequence[tuple[Callable[[World], None], set[str]]] = (
     (read_what_never_was, {"I9"}),
     (skip_a_version, {"I3"}),
     (got_a_500, {"errors"}),
+    (read_got_a_500, {"errors"}),
 )
 
 
