@@ -36,7 +36,7 @@ load: $(DEV) ## crash tests, and tests at full size: 320,000 commands, a log of 
 	$(BIN)/python -m pytest tests/integration/test_query_plans.py --orders 1000000 --timeout 600
 
 faults: $(DEV) ## real processes under load and faults: a fixed seed and three at random, and builds broken on purpose
-	$(BIN)/python -m pytest -m faults
+	$(BIN)/python -m pytest -m faults --session-timeout 600
 
 golden: $(DEV) ## add the golden files of new event and state schema versions
 	$(BIN)/python -m tests.support.golden

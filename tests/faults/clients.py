@@ -137,12 +137,11 @@ class Client:
         again = command.key is not None and self._randomness.random() < 0.15
         while not stop.is_set() and len(command.tries) < _MOST_TRIES:
             last = await self._try(command, self._any("command"))
-            is_known = last.outcome == Outcome.DONE or not last.told.startswith(("503", "lost", "no connection"))
-            if is_known and not again:
-                return
-            if is_known:
+            if last.outcome == Outcome.DONE or last.told.startswith("4"):
+                if not again:
+                    return
                 again = False
-            elif command.key is None and last.outcome == Outcome.UNKNOWN:
+            elif last.outcome == Outcome.UNKNOWN and command.key is None:
                 return
             await self._pause(0.05, 0.3)
 
