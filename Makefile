@@ -4,10 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
+SITE := .site
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help up migrate check fix test load faults golden bench requirements clean
+.PHONY: help up demo migrate check fix test browser load faults docs golden reference api bench requirements clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,21 +16,28 @@ help: ## list the commands
 up: $(RUNTIME) ## run PostgreSQL, migrations and both services until Ctrl-C
 	@exec $(BIN)/daicho up
 
+demo: $(RUNTIME) ## the same, with realistic orders: RATE=2 a second, after BACKFILL=100000 of the past; ARGS="--seed 7"
+	@exec $(BIN)/daicho demo $(if $(RATE),--rate $(RATE)) $(if $(BACKFILL),--backfill $(BACKFILL)) $(ARGS)
+
 migrate: $(RUNTIME) ## bring the database of DAICHO_DATABASE_URL to this release's schema
 	$(BIN)/daicho migrate
 
-check: $(DEV) ## lint, format, types, import rules
+check: $(DEV) ## lint, format, types, import rules, links in the documentation
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/sphinx-build --quiet --fresh-env --fail-on-warning docs $(SITE)
 
 fix: $(DEV) ## mend what lint and format can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 test: $(DEV) ## the test suite, against a real PostgreSQL
-	$(BIN)/python -m pytest -m "not load and not faults" -n 4
+	$(BIN)/python -m pytest -m "not load and not faults and not browser" -n 4
+
+browser: $(DEV) ## the dashboard in Chromium, with 100,000 orders of history; skipped where there is no Chromium
+	$(BIN)/python -m pytest -m browser -rsP --history 100000
 
 load: $(DEV) ## crash tests, and tests at full size: 320,000 commands, a log of 1,000,000 events verified and moved, 1,000 streams
 	$(BIN)/python -m pytest -m load -rP --commands 5000 --events 1000000 --clients 1000 --streamed 10000 --kills 10
@@ -38,20 +46,31 @@ load: $(DEV) ## crash tests, and tests at full size: 320,000 commands, a log of 
 faults: $(DEV) ## real processes under load and faults: a fixed seed and three at random, and builds broken on purpose
 	$(BIN)/python -m pytest -m faults --session-timeout 600
 
+docs: $(DEV) ## the documentation as a site, in .site/
+	$(BIN)/sphinx-build --quiet --fresh-env --fail-on-warning docs $(SITE)
+
 golden: $(DEV) ## add the golden files of new event and state schema versions
 	$(BIN)/python -m tests.support.golden
+
+reference: $(DEV) ## write the reference's pages on events and the command line anew
+	$(BIN)/python -m tests.support.reference
+
+api: $(RUNTIME) ## write the API documents of docs/api anew
+	$(BIN)/daicho openapi command --output docs/api/command.openapi.json
+	$(BIN)/daicho openapi query --output docs/api/query.openapi.json
+	$(BIN)/daicho asyncapi --output docs/api/asyncapi.json
 
 bench: $(DEV) ## the benchmarks
 	$(BIN)/python -m benchmarks
 
 requirements: $(DEV) ## pin the requirements of pyproject.toml anew
 	$(PIP) install pip-tools
-	for part in "runtime" "dev --extra dev"; do set -- $$part; out=$$1; shift; \
+	for part in "dev --extra dev" "runtime --constraint requirements/dev.txt"; do set -- $$part; out=$$1; shift; \
 	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras --no-header --no-emit-index-url \
 	--no-emit-find-links --no-emit-trusted-host $$* --output-file requirements/$$out.txt pyproject.toml; done
 
 clean: ## remove the environment and caches; .data/ stays
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info
+	rm -rf $(VENV) $(SITE) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed (set PYTHON=)")'

@@ -10,7 +10,7 @@ from command_service.orders.commands import PlaceOrder
 from shared.ids import new_id
 from shared.process import tune_garbage_collector
 from shared.web.correlation import CorrelationMiddleware
-from shared.web.problems import install_problems
+from shared.web.problem_answers import install_problems
 from shared.web.strict_json import StrictJsonRoute
 
 ANSWER = "DAICHO_BENCH_ANSWER"

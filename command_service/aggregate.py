@@ -8,12 +8,13 @@ from fastapi import APIRouter
 from command_service.decider import Decider
 from command_service.snapshots import StateSchema
 from shared.event_log.registry import EventRegistry
+from shared.web.documentation import Chapter
 from shared.web.problems import Problems
 
 
 @dataclass(frozen=True, slots=True)
 class Aggregate:
-    """One aggregate type on the write side: its rules, how its state is written, its events, its routes and their problems."""
+    """One aggregate type on the write side: its rules, how its state is written, its events, its routes, their problems and documentation."""
 
     aggregate_type: str
     decider: Decider[Any, Any, Any]
@@ -21,3 +22,4 @@ class Aggregate:
     events: EventRegistry
     router: APIRouter
     problems: Problems
+    chapter: Chapter | None = None

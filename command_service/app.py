@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from command_service import problems
+from command_service import documentation, problems
 from command_service.aggregate import Aggregate
 from command_service.command_handler import CommandHandler
 from command_service.group_commit import GroupCommit, Limits
@@ -23,6 +23,7 @@ from command_service.state_cache import StateCache
 from shared.database import create_engine
 from shared.schema import EVENT_STORE
 from shared.supervision import Supervisor
+from shared.web.cors import cors
 from shared.web.service import create_service
 
 AGGREGATES: Sequence[Aggregate] = (ORDERS,)
@@ -48,7 +49,9 @@ def create_app(settings: CommandSettings, aggregates: Sequence[Aggregate] = AGGR
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         try:
-            await EVENT_STORE.require_head(engine)
+            # Both connect, so that the first command need not wait for it.
+            for one in (engine, append_engine):
+                await EVENT_STORE.require_head(one)
             async with supervisor:
                 supervisor.start("group commit", group_commit.run)
                 supervisor.start("snapshots", snapshot_taker.run)
@@ -59,11 +62,12 @@ def create_app(settings: CommandSettings, aggregates: Sequence[Aggregate] = AGGR
             await engine.dispose()
 
     app = create_service(
-        "Daicho command service",
+        documentation.service(aggregates),
         lifespan=lifespan,
         routers=[aggregate.router for aggregate in aggregates],
         problems=[problems.PROBLEMS, *(aggregate.problems for aggregate in aggregates)],
         checks={"schema": lambda: EVENT_STORE.require_head(engine), "background tasks": supervisor.check},
+        middleware=cors(settings.cors_origins),
     )
     app.state.max_body_bytes = settings.max_body_bytes
     app.state.command_handlers = {aggregate.aggregate_type: command_handler(aggregate) for aggregate in aggregates}

@@ -15,20 +15,33 @@ from shared.event_log.events import StreamId, Version
 from shared.ids import new_id_text
 from shared.web.correlation import HEADER as CORRELATION_HEADER
 from shared.web.correlation import VISIBLE_ASCII
+from shared.web.headers import CORRELATION_PARAMETER, parameter
 from shared.web.strict_json import StrictJsonRoute, loads_object
 
 _VERSION = re.compile(r'"([0-9]{1,9})"')
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
-_HEADERS = {
-    "Idempotency-Key": (
-        VISIBLE_ASCII.pattern,
+_HEADERS = (
+    parameter(
+        "Idempotency-Key",
         "1–255 visible ASCII characters. The same key and request again gives the same answer and does nothing, for ever.",
+        {"type": "string", "pattern": f"^{VISIBLE_ASCII.pattern}$"},
+        "order-4711-place",
     ),
-    "If-Match": (_VERSION.pattern, 'The version to act on, as an ETag: `"3"`.'),
-    CORRELATION_HEADER: (VISIBLE_ASCII.pattern, "Ties events to a larger story; made if absent, echoed."),
-    "traceparent": (_TRACEPARENT.pattern, "W3C trace context, kept with the events; ignored if malformed."),
-}
+    parameter(
+        "If-Match",
+        'The version to act on, as an ETag: `"3"`. At another version, nothing is done.',
+        {"type": "string", "pattern": f"^{_VERSION.pattern}$"},
+        '"1"',
+    ),
+    CORRELATION_PARAMETER,
+    parameter(
+        "traceparent",
+        "W3C trace context, kept with the events; ignored if malformed.",
+        {"type": "string", "pattern": f"^{_TRACEPARENT.pattern}$"},
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+    ),
+)
 
 
 class CommandRoute(StrictJsonRoute):
@@ -38,16 +51,7 @@ class CommandRoute(StrictJsonRoute):
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **settings: Any) -> None:
-        parameters = [
-            {
-                "name": name,
-                "in": "header",
-                "description": description,
-                "schema": {"type": "string", "pattern": f"^{pattern}$"},
-            }
-            for name, (pattern, description) in _HEADERS.items()
-        ]
-        super().__init__(path, endpoint, **{**settings, "openapi_extra": {"parameters": parameters}})
+        super().__init__(path, endpoint, **{**settings, "openapi_extra": {"parameters": list(_HEADERS)}})
 
 
 async def handle_command(request: Request, stream: StreamId, command: object, *, creates: bool = False) -> Handled[Any]:

@@ -10,7 +10,12 @@ from command_service.errors import (
 from shared.web.problems import UNAVAILABLE, Problem, Problems
 
 PROBLEMS: Problems = {
-    VersionMismatch: Problem("version-mismatch", 412, "It is at another version"),
+    VersionMismatch: Problem(
+        "version-mismatch",
+        412,
+        "It is at another version",
+        {"version": {"type": "integer", "minimum": 0, "description": "The current version; 0 of what does not exist"}},
+    ),
     ConcurrencyConflict: Problem("concurrency-conflict", 409, "Too many commands at once for one aggregate"),
     IdempotencyKeyReused: Problem("idempotency-key-reused", 422, "The idempotency key stands for another request"),
     OutcomeUnknown: Problem("outcome-unknown", 503, "It is not known whether the command took effect"),

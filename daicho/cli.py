@@ -12,6 +12,8 @@ from uuid import UUID
 import typer
 
 from daicho import migrate as migrations
+from daicho.api_documents import Documented, run_asyncapi, run_openapi
+from daicho.demo_command import Demo, run_demo
 from daicho.errors import OperatorError
 from daicho.events_command import Shown, filters, run_events
 from daicho.ledger import opened
@@ -46,6 +48,25 @@ def up() -> None:
     With DAICHO_DATABASE_URL set, that server is used and no PostgreSQL is started.
     """
     _run(run_up(load(OperatorSettings)))
+
+
+@app.command(epilog="Example: daicho demo --rate 5 --backfill 100000")
+def demo(
+    *,
+    rate: Annotated[float, typer.Option(min=0.01, max=500, help="Orders a second, on average.")] = 2.0,
+    backfill: Annotated[int, typer.Option(min=0, max=1_000_000, help="First load so many orders of the past.")] = 0,
+    months: Annotated[int, typer.Option(min=1, max=120, help="How many months of past.")] = 6,
+    orders: Annotated[int | None, typer.Option(min=0, help="End after so many orders; else with Ctrl-C.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Which orders; the same seed gives the same.")] = None,
+    command_url: Annotated[
+        str | None, typer.Option(help="A command service that runs; else the settings' own.")
+    ] = None,
+) -> None:
+    """Send realistic orders to the services that run; if none do, run them, as `daicho up`, until Ctrl-C.
+
+    History is loaded into the ledger of the settings, which must be empty.
+    """
+    _run(run_demo(load(OperatorSettings), Demo(rate, backfill, months, orders, seed, command_url)))
 
 
 @app.command(epilog="Example: DAICHO_DATABASE_URL=postgresql://postgres@db/daicho daicho migrate")
@@ -125,7 +146,7 @@ def status(
 
 @app.command(epilog="Example: daicho rebuild order_summaries")
 def rebuild(
-    projections: Projections = None,
+    projections: Annotated[list[str] | None, typer.Argument(help="Projections, by name.")] = None,
     *,
     every: Annotated[bool, typer.Option("--all", help="Every projection.")] = False,
     undo: Annotated[bool, typer.Option("--undo", help="Go back to the tables from before the last rebuild.")] = False,
@@ -168,6 +189,25 @@ def parked_discard(
 ) -> None:
     """Give an aggregate's parked events up: later ones are applied without them. The log keeps them."""
     _run(run_parked_discard(load(OperatorSettings), projections or [], aggregate))
+
+
+Output = Annotated[Path | None, typer.Option(help="The file to write; without it, standard output.")]
+
+
+@app.command(epilog="Example: daicho openapi query --output query.openapi.json")
+def openapi(
+    service: Annotated[Documented, typer.Argument(help="Whose API.")],
+    *,
+    output: Output = None,
+) -> None:
+    """Write a service's OpenAPI document, as its GET /openapi.json gives it. No database is needed."""
+    _run(run_openapi(service, output))
+
+
+@app.command(epilog="Example: daicho asyncapi --output asyncapi.json")
+def asyncapi(*, output: Output = None) -> None:
+    """Write the event catalogue as an AsyncAPI document, as GET /asyncapi.json gives it. No database is needed."""
+    _run(run_asyncapi(output))
 
 
 snapshots = typer.Typer(help="Snapshots of aggregates: a cache beside the log.", no_args_is_help=True)

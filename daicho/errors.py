@@ -11,11 +11,13 @@ DaichoError
     + ExportDamaged
     + ExportUnreadable
     + FileExists
-    + FileUnwritable
+  x FileUnwritable
+  x HistoryTooLate
   x LedgerOfAnother
   x LogAltered
   x LogNotEmpty
   x MigrationFailed
+  x NoCommandService
   x NoLedger
   x NoSuchProjection
   x PortInUse
@@ -94,7 +96,7 @@ class FileExists(ExportFailed):
         super().__init__(f"{file} exists: name another file, or say --force to replace it")
 
 
-class FileUnwritable(ExportFailed):
+class FileUnwritable(OperatorError):
     """The file cannot be written; what was there before is as it was."""
 
     def __init__(self, file: Path, reason: str) -> None:
@@ -133,6 +135,22 @@ class LogNotEmpty(OperatorError):
 
     def __init__(self, head: int) -> None:
         super().__init__(f"the log holds {head} events: import into an empty one, such as another DAICHO_DATA_DIR")
+
+
+class HistoryTooLate(OperatorError):
+    """There are other events than history's in the log; nothing more of it was appended."""
+
+    def __init__(self, found: str) -> None:
+        super().__init__(
+            f"{found}, and history comes before all else: leave --backfill out, or set DAICHO_DATA_DIR to another folder"
+        )
+
+
+class NoCommandService(OperatorError):
+    """There is nothing to send commands to."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(f"no command service answers at {url}: `daicho up` runs one")
 
 
 class ReadModelNotEmpty(OperatorError):

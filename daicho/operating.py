@@ -47,17 +47,21 @@ def refusals() -> Iterator[None]:
 
 
 class _Rate(ProgressColumn):
-    """Events a second."""
+    """So many a second."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self._unit = unit
 
     def render(self, task: Task) -> Text:
         """Give the rate, once there is one."""
-        return Text(f"{task.speed:,.0f} events/s" if task.speed else "", style="progress.data.speed")
+        return Text(f"{task.speed:,.0f} {self._unit}/s" if task.speed else "", style="progress.data.speed")
 
 
 @contextmanager
-def progress(total: int, *steps: str) -> Iterator[list[Advance]]:
+def progress(total: int, *steps: str, unit: str = "events") -> Iterator[list[Advance]]:
     """Show a bar for each step on the terminal's error stream while this lasts; nothing where there is no terminal."""
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(unit), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bars:
         yield [partial(bars.advance, bars.add_task(step, total=total)) for step in steps]

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from uuid import UUID
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from daicho.read_side import read_side
 from daicho.settings import OperatorSettings
@@ -17,7 +15,7 @@ _SHOWN = 1000
 
 
 async def run_parked_list(settings: OperatorSettings, names: Sequence[str]) -> None:
-    """Print a table of the aggregates with parked events."""
+    """Print the aggregates with parked events, and why they are."""
     async with read_side(settings) as side:
         wanted = [projection.name for projection in side.named(names)]
         found = [
@@ -26,13 +24,11 @@ async def run_parked_list(settings: OperatorSettings, names: Sequence[str]) -> N
     if not found:
         typer.echo("nothing is parked")
         return
-    table = Table("projection", "aggregate", "from version", "position", "events", "tries", "why")
     for one in found:
-        aggregate = f"{one.aggregate_type} {one.aggregate_id}"
-        table.add_row(
-            one.projection, aggregate, str(one.version), f"{one.position:,}", f"{one.events:,}", str(one.attempts), one.error
-        )  # fmt: skip
-    Console().print(table)
+        typer.echo(
+            f"{one.projection}: {one.aggregate_type} {one.aggregate_id}, {one.events:,} events from version {one.version}"
+            f" (position {one.position:,}) on, tried {one.attempts:,} times\n  {one.error}"
+        )
 
 
 async def run_parked_retry(settings: OperatorSettings, names: Sequence[str], aggregate_id: UUID | None) -> None:

@@ -16,3 +16,12 @@ def on_end(handle: Callable[[int], None]) -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             asyncio.get_running_loop().add_signal_handler(number, handle, number)
+
+
+def stop_event() -> asyncio.Event:
+    """Give an event that Ctrl-C sets, and whatever else tells a command to end, for one that ends in an order of its own."""
+    stop = asyncio.Event()
+    if current_thread() is main_thread():
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
+    on_end(lambda _: stop.set())
+    return stop

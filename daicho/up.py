@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,12 +11,13 @@ import typer
 from pydantic import SecretStr
 
 from command_service.settings import CommandSettings
+from daicho.browsers import command_url, cross_origin
 from daicho.embedded_postgres import EmbeddedPostgres, only_one
 from daicho.ledger import embedded, service_urls
 from daicho.migrate import migrate
 from daicho.services import Service
 from daicho.settings import OperatorSettings
-from daicho.signals import on_end
+from daicho.signals import stop_event
 from query_service.settings import QuerySettings
 from shared.settings import load
 from shared.supervision import Supervisor
@@ -32,24 +32,40 @@ async def up(settings: OperatorSettings) -> None:
 
     Raises `OperatorError` or `DatabaseUnavailable` if something does not start.
     """
+    stop = stop_event()
+    async with serving(settings, stop):
+        await stop.wait()
+
+
+@asynccontextmanager
+async def serving(settings: OperatorSettings, stop: asyncio.Event) -> AsyncIterator[None]:
+    """Run everything while this lasts. It begins when both services are ready, or `stop` is set before.
+
+    Raises as `up`.
+    """
     for service_settings in (CommandSettings, QuerySettings):
         load(service_settings, database_url=settings.database_url or SecretStr("postgresql:///"))
-    stop = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
-    on_end(lambda _: stop.set())
+    command, query = services(settings)
+    for service in (command, query):
+        service.require_free_port()
+    async with _databases(settings) as databases, Supervisor() as supervisor:
+        supervisor.start("command service", partial(command.run, {**databases.for_commands, **cross_origin(query)}))
+        supervisor.start("query service", partial(query.run, {**databases.for_queries, **command_url(command)}))
+        if await _all_ready((command, query), stop):
+            typer.echo(
+                f"\n  commands   {command.url}\n  queries    {query.url}\n  dashboard  {query.url}/\n\n  Ctrl-C stops.\n"
+            )
+        yield
+        typer.echo("stopping …")
+
+
+def services(settings: OperatorSettings) -> tuple[Service, Service]:
+    """Give the command and the query service, as the settings have them."""
     command = Service(
         "command", "command_service.main:create", settings.host, settings.command_port, "DAICHO_COMMAND_PORT"
     )
     query = Service("query", "query_service.main:create", settings.host, settings.query_port, "DAICHO_QUERY_PORT")
-    for service in (command, query):
-        service.require_free_port()
-    async with _databases(settings) as databases, Supervisor() as supervisor:
-        supervisor.start("command service", partial(command.run, databases.for_commands))
-        supervisor.start("query service", partial(query.run, databases.for_queries))
-        if await _all_ready((command, query), stop):
-            typer.echo(f"\n  commands  {command.url}\n  queries   {query.url}\n\n  Ctrl-C stops.\n")
-            await stop.wait()
-        typer.echo("stopping …")
+    return command, query
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,13 @@ from fastapi import APIRouter
 
 from query_service.projection import Projection
 from shared.event_log.registry import EventRegistry
+from shared.web.documentation import Chapter
 from shared.web.problems import Problems
 
 
 @dataclass(frozen=True, slots=True)
 class Aggregate:
-    """One aggregate type on the read side: its events, its projections, its routes and their problems.
+    """One aggregate type on the read side: its events, its projections, its routes, their problems and documentation.
 
     `views` has, by the name of each materialized view, the projections that it is made of.
     """
@@ -23,3 +24,4 @@ class Aggregate:
     router: APIRouter
     problems: Problems
     views: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    chapter: Chapter | None = None

@@ -8,7 +8,7 @@ from functools import partial
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
-from query_service import checkpoints, problems
+from query_service import checkpoints, documentation, problems
 from query_service.aggregate import Aggregate
 from query_service.answer_cache import AnswerCache
 from query_service.batches import Batches
@@ -20,7 +20,9 @@ from query_service.event_stream_api import router as event_stream_router
 from query_service.event_streams import EventStreams, StreamLimits
 from query_service.events_api import router as events_router
 from query_service.freshness import Freshness
+from query_service.grouped_reads import GroupedReads
 from query_service.orders.aggregate import ORDERS
+from query_service.orders.dashboard.page import mount_dashboard
 from query_service.parking import require_nothing_parked
 from query_service.projected_position import ProjectedPosition
 from query_service.projection_statuses import ProjectionStatuses
@@ -96,7 +98,7 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
             yield
 
     app = create_service(
-        "Daicho query service",
+        documentation.service(aggregates),
         lifespan=lifespan,
         routers=[
             *(aggregate.router for aggregate in aggregates),
@@ -116,8 +118,9 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
     )
     app.state.read_engine = engines.read
     app.state.search_engine = engines.search
+    app.state.grouped_reads = GroupedReads(engines.read)
     app.state.projected = projected
-    app.state.refreshed = refreshed
+    app.state.views = refresher
     app.state.event_log = log
     app.state.event_registry = registry
     app.state.event_pages = EventPages(engines.log, aggregate_types)
@@ -126,6 +129,7 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
     app.state.retrying = Retrying(log, registry, projections, engines.retry)
     app.state.projections = {projection.name: projection for projection in projections}
     app.state.projection_statuses = ProjectionStatuses(log, engines.read, projections, projector)
+    mount_dashboard(app, settings.command_url)
     return app
 
 

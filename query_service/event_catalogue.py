@@ -1,6 +1,7 @@
 """The event catalogue: every event as JSON Schema, in an AsyncAPI 3 document."""
 
 from collections.abc import Iterable, Mapping
+from importlib.metadata import version
 from typing import Any
 
 from pydantic import BaseModel
@@ -40,7 +41,7 @@ _FILTERS = {
 
 _INFO = {
     "title": "Daicho events",
-    "version": "1",
+    "version": version("daicho"),
     "description": (
         "Every change of every aggregate, in one order: positions 1, 2, 3 … without a gap. Whoever reads past the last "
         "position that they have seen misses nothing and sees nothing twice."
@@ -107,7 +108,7 @@ def _operation(channel: str, query: Mapping[str, Any], messages: Iterable[str]) 
 def _message(
     aggregate_type: str, event_class: type[DomainEvent], data: Mapping[str, Any], form: Mapping[str, Any]
 ) -> dict[str, Any]:
-    name, version = event_class.event_type, event_class.schema_version
+    name = event_class.event_type
     return {
         "name": name,
         "title": name,
@@ -122,26 +123,29 @@ def _message(
                     "properties": {
                         "aggregate_type": {"const": aggregate_type},
                         "event_type": {"const": name},
-                        "schema_version": {"const": version},
+                        "schema_version": {"const": event_class.schema_version},
                         "data": data,
                     },
                 },
             ]
         },
         "examples": [
-            {"name": name, "payload": _example(aggregate_type, event_class, example)}
+            {"name": name, "payload": example_event(aggregate_type, event_class, example)}
             for example in event_class.model_json_schema().get("examples", ())
         ],
     }
 
 
-def _example(aggregate_type: str, event_class: type[DomainEvent], data: Mapping[str, Any]) -> dict[str, Any]:
+def example_event(
+    aggregate_type: str, event_class: type[DomainEvent], data: Mapping[str, Any], number: int = 1
+) -> dict[str, Any]:
+    """Give an event as the API shows it, with these data; the one of this number in its stream and in the log."""
     return {
-        "position": 1,
-        "event_id": "0199b7a4-7c00-7000-8000-0000000000e1",
+        "position": number,
+        "event_id": f"0199b7a4-7c00-7000-8000-0000000000e{number}",
         "aggregate_type": aggregate_type,
         "aggregate_id": "0199b7a4-7c00-7000-8000-000000000001",
-        "version": 1,
+        "version": number,
         "event_type": event_class.event_type,
         "schema_version": event_class.schema_version,
         "occurred_at": "2026-01-02T03:04:05.678901Z",

@@ -11,44 +11,38 @@ from query_service.event_stream import EventStream
 from query_service.event_stream_response import EventStreamResponse
 from query_service.event_streams import EventStreams
 from query_service.events_api import FilterParameters
-from query_service.parameters import MAX_POSITION, Number
+from query_service.parameters import PositionNumber
 from query_service.strict_query import given_once
 from shared.event_log.events import Position
 
 router = APIRouter(tags=["events"], dependencies=[Depends(given_once)])
 
-_MESSAGE = {
-    "type": "object",
-    "properties": {
-        "id": {"type": "string", "description": "The event's position, or how far the log has been searched"},
-        "event": {"type": "string", "description": "The event's type; a message without one only moves the id"},
-        "data": {
-            "type": "string",
-            "contentMediaType": "application/json",
-            "contentSchema": {"$ref": "#/components/schemas/EventForm"},
-        },
-    },
-}
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "The events, as they come; it ends when the client leaves",
-        "content": {"text/event-stream": {"itemSchema": _MESSAGE}},
-    },
-    503: {"description": "There are too many clients, or the database is away"},
+        "content": {
+            "text/event-stream": {
+                "schema": {
+                    "type": "string",
+                    "description": "Server-Sent Events. Of each, `id` is the event's position, `event` its type, and `data` the "
+                    "event as JSON, of the schema `EventForm`. A message without `data` tells how far the log was searched.",
+                }
+            }
+        }
+    }
 }
 
 
 class StreamParameters(FilterParameters):
     """Filters and start of `GET /events/stream`."""
 
-    after: Number | None = Field(
-        default=None, ge=0, le=MAX_POSITION, description="Events past this position; without it, those to come"
+    after: PositionNumber | None = Field(
+        default=None, description="Events past this position; without it, those to come", examples=[0]
     )
 
 
 LastEventId = Annotated[
-    Number | None,
-    Header(ge=0, le=MAX_POSITION, description="Where a client that reconnects goes on; goes before `after`"),
+    PositionNumber | None,
+    Header(description="Where a client that reconnects goes on; goes before `after`", examples=[3]),
 ]
 
 

@@ -1,7 +1,7 @@
 """`GET /events` and `GET /asyncapi.json`: the log itself, and what is in it."""
 
 from collections.abc import Iterable
-from typing import Annotated, Literal, cast
+from typing import Annotated, Any, Literal, cast
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -9,8 +9,8 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from query_service.event_pages import EventFilters, EventPages
-from query_service.parameters import MAX_POSITION, Number, ReadParameters
-from query_service.read_your_writes import read_model
+from query_service.parameters import Number, PositionNumber, ReadParameters
+from query_service.read_your_writes import READ_HEADERS, read_model
 from query_service.reading import ReadModel
 from query_service.strict_query import given_once
 from shared.event_log.events import Position, RecordedEvent
@@ -24,7 +24,8 @@ Schema = Annotated[
     Literal["current", "stored"],
     Field(
         description="`current`: data of older schema versions are brought to the current one, as `schema_version` then says; "
-        "`stored`: as they were written. Data that this release cannot read are always shown as stored."
+        "`stored`: as they were written. Data that this release cannot read are always shown as stored.",
+        examples=["current"],
     ),
 ]
 
@@ -47,10 +48,19 @@ class HistoryParameters(ShownParameters, ReadParameters):
 class FilterParameters(ShownParameters):
     """Which events of the log are wanted."""
 
-    event_type: list[EventType] = Field(default=[], max_length=50, description="One of these")
-    aggregate_id: UUID | None = Field(default=None, description="Of this aggregate, such as an order")
+    event_type: list[EventType] = Field(
+        default=[], max_length=50, description="One of these; may be repeated", examples=[["OrderShipped"]]
+    )
+    aggregate_id: UUID | None = Field(
+        default=None,
+        description="Of this aggregate, such as an order",
+        examples=["0199b7a4-7c00-7000-8000-000000000001"],
+    )
     correlation_id: str | None = Field(
-        default=None, pattern=f"^{VISIBLE_ASCII.pattern}$", description="Of the story that has this `X-Correlation-ID`"
+        default=None,
+        pattern=f"^{VISIBLE_ASCII.pattern}$",
+        description="Of the story that has this `X-Correlation-ID`",
+        examples=["checkout-7f3a"],
     )
 
     def filters(self) -> EventFilters:
@@ -61,14 +71,14 @@ class FilterParameters(ShownParameters):
 class EventParameters(FilterParameters, ReadParameters):
     """Filters and page of `GET /events`."""
 
-    after: Number = Field(default=0, ge=0, le=MAX_POSITION, description="Events past this position")
-    limit: Number = Field(default=100, ge=1, le=1000)
+    after: PositionNumber = Field(default=0, description="Events past this position", examples=[0])
+    limit: Number = Field(default=100, ge=1, le=1000, description="Most events in the page", examples=[100])
 
 
 class Events(BaseModel):
     """Some events, in order of position."""
 
-    items: list[EventForm]
+    items: list[EventForm] = Field(description="The events")
 
 
 class EventsPage(Events):
@@ -77,10 +87,27 @@ class EventsPage(Events):
     A page may hold fewer than `limit`, where events are large: only an empty one means that there are no more so far.
     """
 
-    next_after: int
+    next_after: int = Field(description="How far the log was searched, for `after`", examples=[3])
 
 
-@router.get("/events", response_model=EventsPage, operation_id="listEvents", summary="The event log")
+class EventCatalogue(BaseModel):
+    """An AsyncAPI 3 document."""
+
+    model_config = ConfigDict(extra="allow")
+
+    asyncapi: str = Field(description="The version of AsyncAPI", examples=["3.0.0"])
+    info: dict[str, Any] = Field(description="What it is about", examples=[{"title": "Daicho events"}])
+    channels: dict[str, Any] = Field(description="Where events can be read", examples=[{}])
+    components: dict[str, Any] = Field(description="The events, and their JSON Schemas", examples=[{}])
+
+
+@router.get(
+    "/events",
+    response_model=EventsPage,
+    operation_id="listEvents",
+    summary="The event log",
+    openapi_extra={"parameters": READ_HEADERS},
+)
 async def list_events(
     parameters: Annotated[EventParameters, Query()], read: Annotated[ReadModel, Depends(read_model)], request: Request
 ) -> Response:
@@ -98,7 +125,12 @@ async def list_events(
     return Response(content, headers={"Event-Position": str(page.head)}, media_type="application/json")
 
 
-@router.get("/asyncapi.json", operation_id="getEventCatalogue", summary="The event catalogue, as AsyncAPI 3")
+@router.get(
+    "/asyncapi.json",
+    response_model=EventCatalogue,
+    operation_id="getEventCatalogue",
+    summary="The event catalogue, as AsyncAPI 3",
+)
 async def get_event_catalogue(request: Request) -> JSONResponse:
     """Describe every event: its JSON Schema, an example, and where to read it."""
     return JSONResponse(request.app.state.event_catalogue)

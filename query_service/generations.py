@@ -37,6 +37,7 @@ SELECT acl.privilege_type AS privilege, coalesce(quote_ident(r.rolname), 'PUBLIC
 FROM pg_class c, aclexplode(c.relacl) acl LEFT JOIN pg_roles r ON r.oid = acl.grantee
 WHERE c.oid = to_regclass(:table) AND acl.grantee <> c.relowner
 """)
+_OWNED_BY = text("SELECT quote_ident(pg_get_userbyid(relowner)) FROM pg_class WHERE oid = to_regclass(:table)")
 _OPTIONS = text("SELECT unnest(reloptions) AS option FROM pg_class WHERE oid = to_regclass(:table)")
 _STATISTICS = text("""
 SELECT quote_ident(attname) AS name, attstattarget AS target FROM pg_attribute
@@ -52,7 +53,8 @@ WITH RECURSIVE relations (oid, depth) AS (
     JOIN pg_rewrite w ON w.oid = d.objid AND w.ev_class <> r.oid
 )
 SELECT n.nspname AS schema, quote_ident(v.relname) AS name, pg_get_viewdef(v.oid) AS definition,
-    CASE v.relkind WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'VIEW' END AS kind
+    CASE v.relkind WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'VIEW' END AS kind,
+    pg_has_role(v.relowner, 'USAGE') AS is_ours
 FROM (SELECT oid, max(depth) AS depth FROM relations GROUP BY oid) r
 JOIN pg_class v ON v.oid = r.oid AND v.relkind IN ('m', 'v')
 JOIN pg_namespace n ON n.oid = v.relnamespace
@@ -61,12 +63,12 @@ ORDER BY r.depth, name
 
 
 class ViewsOfOthers(DaichoError):
-    """Views outside the read model's schemas are over a projection's tables: they would stay behind with the old ones."""
+    """Views of another schema or owner are over a projection's tables: they would stay behind with the old ones."""
 
     def __init__(self, names: Sequence[str]) -> None:
         super().__init__(
-            f"{', '.join(names)}: these views are over tables that are to be replaced; drop them, or move them to the"
-            f" schema {SCHEMA}, where they come along"
+            f"{', '.join(names)}: these views are over tables that are to be replaced; drop them, or have them in the"
+            f" schema {SCHEMA} with the owner {_OWNER}: then they come along"
         )
 
 
@@ -167,7 +169,8 @@ async def _views(connection: AsyncConnection, tables: Sequence[Table], generatio
     """
     names = [_name(table, generation) for table in tables]
     found = (await connection.execute(_VIEWS, {"tables": names})).all()
-    if others := [f"{view.schema}.{view.name}" for view in found if view.schema not in SCHEMAS.values()]:
+    of_others = [view for view in found if view.schema not in SCHEMAS.values() or not view.is_ours]
+    if others := [f"{view.schema}.{view.name}" for view in of_others]:
         raise ViewsOfOthers(others)
     return [view for view in found if view.schema == SCHEMAS[generation]]
 
@@ -194,8 +197,9 @@ def _index(row: Any, table: str) -> str:
 
 
 async def _own(connection: AsyncConnection, kind: str, name: str, like: str) -> None:
-    """Give a new relation its owner, and the rights that others have on another one."""
-    await _run(connection, f"ALTER {kind} {name} OWNER TO {_OWNER}")
+    """Give a new relation the owner of another one, and the rights that others have on that."""
+    owner = await connection.scalar(_OWNED_BY, {"table": like})
+    await _run(connection, f"ALTER {kind} {name} OWNER TO {owner}")
     for row in (await connection.execute(_GRANTS, {"table": like})).all():
         await _run(connection, f"GRANT {row.privilege} ON {name} TO {row.grantee}")
 

@@ -16,8 +16,18 @@ def _digits(text: object) -> object:
     return text
 
 
-Number = Annotated[int, BeforeValidator(_digits)]
+IN_DIGITS = BeforeValidator(_digits)
+
+Number = Annotated[int, IN_DIGITS]
 """A whole number in digits alone: no underscore, sign, point or space, which Python reads as well."""
+
+PositionNumber = Annotated[int, Field(ge=0, le=MAX_POSITION), IN_DIGITS]
+"""A position, or 0 before the first."""
+
+MinPosition = Annotated[
+    PositionNumber | None,
+    Field(description="As the header `Event-Position`, where headers cannot be set.", examples=[3]),
+]
 
 
 class ReadParameters(BaseModel):
@@ -25,6 +35,4 @@ class ReadParameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    min_position: Number | None = Field(
-        default=None, ge=0, le=MAX_POSITION, description="As the header `Event-Position`, where headers cannot be set."
-    )
+    min_position: MinPosition = None

@@ -11,12 +11,13 @@ from shared.event_log.events import Position
 
 
 class ReadModelBehind(DaichoError):
-    """The read model did not reach the wanted position in time."""
+    """The read model did not reach the wanted position in time, or what was asked for is parked there."""
 
-    def __init__(self, wanted: Position, reached: Position) -> None:
+    def __init__(self, wanted: Position, reached: Position, *, is_parked: bool = False) -> None:
         self.wanted = wanted
         self.reached = reached
-        super().__init__(f"The read model is at position {reached}, not yet at {wanted}.")
+        why = ": what comes then is parked until an operator retries it" if is_parked else ""
+        super().__init__(f"The read model is at position {reached}, not yet at {wanted}{why}.")
 
     def members(self) -> dict[str, object]:
         """Both positions."""

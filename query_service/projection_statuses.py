@@ -23,32 +23,38 @@ _STALLED_SECONDS = 10.0
 class RebuildStatus(BaseModel):
     """A rebuild under way; `eta_seconds` is unknown until something is loaded."""
 
-    state: Literal["requested", "loading", "loaded", "following"]
-    events_done: int
-    events_total: int = Field(
-        description="While loading, about the events that there are to load; otherwise all of the log"
+    state: Literal["requested", "loading", "loaded", "following"] = Field(
+        description="`following`: it has what the live one has, and keeps up", examples=["loading"]
     )
-    rate: float = Field(description="Events a second since it began")
-    eta_seconds: float | None
-    started_at: datetime | None
+    events_done: int = Field(description="Events applied so far", examples=[120_000])
+    events_total: int = Field(
+        description="While loading, about the events that there are to load; otherwise all of the log",
+        examples=[1_000_000],
+    )
+    rate: float = Field(description="Events a second since it began", examples=[40_000.0])
+    eta_seconds: float | None = Field(description="Seconds that it will take still", examples=[22.0])
+    started_at: datetime | None = Field(description="When it began", examples=["2026-01-02T03:04:05Z"])
 
 
 class ProjectionStatus(BaseModel):
     """Where one projection is. `lag_seconds` is the age of the oldest event that it has not applied."""
 
-    name: str
-    version: int
+    name: str = Field(description="The projection's name", examples=["order_summaries"])
+    version: int = Field(description="The version of the code that built its live tables", examples=[1])
     state: Literal["live", "catching-up", "stalled", "outdated"] = Field(
-        description="`outdated`: built by another version of the code, serving as it is until its rebuild is done"
+        description="`outdated`: built by another version of the code, serving as it is until its rebuild is done",
+        examples=["live"],
     )
-    position: int
-    head: int
-    lag_events: int
-    lag_seconds: float
-    parked: int = Field(description="Events that wait, since they or one before them of the same aggregate failed")
-    rebuild: RebuildStatus | None
-    can_undo: bool = Field(description="Whether the tables from before the last rebuild are kept")
-    last_rebuild: dict[str, Any] | None = Field(description="What the last rebuild found different")
+    position: int = Field(description="The position up to which it has applied every event", examples=[3])
+    head: int = Field(description="The position of the log's last event", examples=[3])
+    lag_events: int = Field(description="Events that it has not applied yet", examples=[0])
+    lag_seconds: float = Field(description="The age of the oldest of them", examples=[0.0])
+    parked: int = Field(
+        description="Events that wait, since they or one before them of the same aggregate failed", examples=[0]
+    )
+    rebuild: RebuildStatus | None = Field(description="The rebuild under way, if there is one", examples=[None])
+    can_undo: bool = Field(description="Whether the tables from before the last rebuild are kept", examples=[False])
+    last_rebuild: dict[str, Any] | None = Field(description="What the last rebuild found different", examples=[None])
 
 
 class _Progress(NamedTuple):

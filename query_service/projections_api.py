@@ -5,13 +5,13 @@ from datetime import datetime
 from typing import Annotated, cast
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from pydantic import BaseModel, ConfigDict, Field
 
 from query_service.metrics import render
-from query_service.parameters import MAX_POSITION, Number
+from query_service.parameters import Number, PositionNumber
 from query_service.parking import parked_aggregates
 from query_service.projection import Projection
 from query_service.projection_statuses import ProjectionStatus, ProjectionStatuses
@@ -24,6 +24,9 @@ from shared.errors import DaichoError
 router = APIRouter(tags=["operations"], dependencies=[Depends(given_once)])
 
 
+Name = Annotated[str, Path(description="The projection's name", examples=["order_summaries"])]
+
+
 class NoParameters(BaseModel):
     """The query of routes that take none; whatever is given is refused by name."""
 
@@ -33,14 +36,18 @@ class NoParameters(BaseModel):
 class ParkedParameters(NoParameters):
     """A page of `GET /projections/{name}/parked`."""
 
-    after: Number = Field(default=0, ge=0, le=MAX_POSITION, description="Past this position")
-    limit: Number = Field(default=100, ge=1, le=1000)
+    after: PositionNumber = Field(default=0, description="Aggregates whose parked events begin past it", examples=[0])
+    limit: Number = Field(default=100, ge=1, le=1000, description="Most aggregates in the answer", examples=[100])
 
 
 class RetryParameters(NoParameters):
     """What `POST /projections/{name}/parked/retry` applies again."""
 
-    aggregate_id: UUID | None = Field(default=None, description="This aggregate's events; without it, all")
+    aggregate_id: UUID | None = Field(
+        default=None,
+        description="This aggregate's events; without it, all",
+        examples=["0199b7a4-7c00-7000-8000-000000000001"],
+    )
 
 
 class UnknownProjection(DaichoError):
@@ -55,24 +62,24 @@ class Parked(BaseModel):
 
     model_config = ConfigDict(from_attributes=True)
 
-    projection: str
-    aggregate_type: str
-    aggregate_id: UUID
-    position: int
-    version: int
-    event_type: str
-    event_id: UUID
-    error: str
-    attempts: int
-    parked_at: datetime
-    events: int
+    projection: str = Field(description="The projection that could not apply it", examples=["order_summaries"])
+    aggregate_type: str = Field(description="What the aggregate is", examples=["order"])
+    aggregate_id: UUID = Field(description="Its id", examples=["0199b7a4-7c00-7000-8000-000000000001"])
+    position: int = Field(description="The event's place in the whole log", examples=[2])
+    version: int = Field(description="The event's place in its stream", examples=[2])
+    event_type: str = Field(description="The event's type", examples=["OrderConfirmed"])
+    event_id: UUID = Field(description="The event's id", examples=["0199b7a4-7c00-7000-8000-0000000000e1"])
+    error: str = Field(description="Why it could not be applied", examples=["numeric field overflow"])
+    attempts: int = Field(description="How often that was tried", examples=[3])
+    parked_at: datetime = Field(description="Since when it waits", examples=["2026-01-02T03:04:06Z"])
+    events: int = Field(description="How many events of the aggregate wait", examples=[2])
 
 
 class RetryResult(BaseModel):
     """How many events were applied, and how many are parked still."""
 
-    applied: int
-    parked: int
+    applied: int = Field(description="Events that were applied", examples=[2])
+    parked: int = Field(description="Events that wait still", examples=[0])
 
 
 @router.get("/projections", operation_id="listProjections", summary="How far each projection is")
@@ -88,7 +95,7 @@ async def get_metrics(request: Request) -> Response:
 
 
 @router.post("/projections/{name}/rebuild", status_code=202, operation_id="rebuildProjection", summary="Rebuild one")
-async def rebuild_projection(name: str, _: Annotated[NoParameters, Query()], request: Request) -> ProjectionStatus:
+async def rebuild_projection(name: Name, _: Annotated[NoParameters, Query()], request: Request) -> ProjectionStatus:
     """Build it anew from the whole log, in the background, and have it take the live one's place; queries go on.
 
     Asked again while that is under way, it goes on. `GET /projections` tells how far it is.
@@ -101,7 +108,7 @@ async def rebuild_projection(name: str, _: Annotated[NoParameters, Query()], req
 
 
 @router.get("/projections/{name}/parked", operation_id="listParked", summary="What a projection could not apply")
-async def list_parked(name: str, page: Annotated[ParkedParameters, Query()], request: Request) -> list[Parked]:
+async def list_parked(name: Name, page: Annotated[ParkedParameters, Query()], request: Request) -> list[Parked]:
     """Give each aggregate with parked events: where they begin, what is wrong there, and how many wait.
 
     Every other aggregate goes on meanwhile.
@@ -112,7 +119,7 @@ async def list_parked(name: str, page: Annotated[ParkedParameters, Query()], req
 
 
 @router.post("/projections/{name}/parked/retry", operation_id="retryParked", summary="Apply parked events again")
-async def retry_parked(name: str, which: Annotated[RetryParameters, Query()], request: Request) -> RetryResult:
+async def retry_parked(name: Name, which: Annotated[RetryParameters, Query()], request: Request) -> RetryResult:
     """Apply, in order and by today's code, what is parked, of one aggregate or all; tell what still could not be."""
     retrying = cast("Retrying", request.app.state.retrying)
     result = await retrying.retry([_projection(name, request).name], which.aggregate_id)

@@ -1,15 +1,30 @@
 """Reading a read model, together with the position that it reflects."""
 
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
+from uuid import UUID
 
-from sqlalchemy import Select, bindparam, exists, false, func, literal, select, true
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    ScalarSelect,
+    Select,
+    Uuid,
+    bindparam,
+    exists,
+    false,
+    func,
+    literal,
+    select,
+    true,
+)
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from query_service.answer_cache import NOTE, Note, Subject
+from query_service.grouped_reads import GroupedReads
 from query_service.projected_position import ProjectedPosition, ReadModelBehind
 from query_service.tables import checkpoints, parked_events
 from shared.database import AnyRow, fetch_all
@@ -25,11 +40,15 @@ What is read often is in memory: a row fetched by index costs little more than i
 SEARCHING: Final = {**READING, "plan_cache_mode": "force_custom_plan"}
 """Those for queries with filters: which index serves one depends on its value, so no plan is kept for all of them."""
 
+OneQuery = Callable[[ColumnElement[UUID]], Select[Any]]
+"""Makes the query for one aggregate's row out of the column with its id; a function that is there once, not a lambda."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReadModel:
     """The read model for one request, which wants a state not older than `wanted` and waits so many seconds for it."""
 
+    grouped: GroupedReads
     engine: AsyncEngine
     search_engine: AsyncEngine
     projected: ProjectedPosition
@@ -38,32 +57,44 @@ class ReadModel:
     seconds: float
 
     async def fetch(
-        self,
-        query: Select[Any],
-        parameters: Mapping[str, object],
-        projections: Sequence[str],
-        about: Subject,
+        self, query: Select[Any], parameters: Mapping[str, object], projections: Sequence[str], aggregate_type: str
     ) -> tuple[Position, Sequence[AnyRow]]:
-        """Run a query about one aggregate, or about all of a type, with what tells its position in the same statement.
+        """Run a query about all aggregates of a type, with what tells its position in the same statement.
 
-        So both are of one snapshot. Gives the position that every one of the projections has reached, for one
-        aggregate not past events of it that are parked; and the query's rows, in no promised order. The answer
-        may be kept as long as nothing happens to what it is about. The query should be one of a few that are made
-        once: what is built out of it is kept, and PostgreSQL's plan for one aggregate or without parameters.
+        So both are of one snapshot. Gives the position that every one of the projections has reached, and the query's
+        rows, in no promised order. The answer may be kept as long as nothing happens to any of those aggregates. The
+        query should be one of a few that are made once: what is built out of it is kept, and PostgreSQL's plan if it
+        has no parameters.
 
         Raises `ReadModelBehind`, `DatabaseUnavailable` and `Overloaded`.
         """
         await self.projected.wait_for(projections, self.wanted, self.seconds)
-        is_one = isinstance(about, StreamId)
-        engine = self.engine if is_one or not parameters else self.search_engine
-        named = {"about": about.aggregate_id} if isinstance(about, StreamId) else {"wanted": self.wanted}
-        statement = _with_position(query, tuple(projections), is_one=is_one)
-        rows = await fetch_all(engine, statement, {**parameters, **named})
-        position = Position(rows[0].reached)
-        self.require(position)
-        told = {"can_be_kept": not rows[0].parked, "has_tag": not rows[0].is_partial}
-        self.scope[NOTE] = Note(about, tuple(projections), position, **told)
+        engine = self.search_engine if parameters else self.engine
+        statement = _of_all(query, tuple(projections))
+        rows = await fetch_all(engine, statement, {**parameters, "wanted": self.wanted})
+        position = self._note(rows[0], aggregate_type, projections)
         return position, [row for row in rows if row.found]
+
+    async def fetch_one(
+        self, query: OneQuery, projections: Sequence[str], aggregate: StreamId
+    ) -> tuple[Position, AnyRow | None]:
+        """Run a query that gives one aggregate's row, in one statement with those of others who ask for theirs now.
+
+        The position is that of `fetch`, but not past events of the aggregate that are parked. `query` makes the
+        query out of the id's column. The answer may be kept as long as nothing happens to the aggregate.
+
+        Raises `ReadModelBehind`, `DatabaseUnavailable` and `Overloaded`.
+        """
+        await self.projected.wait_for(projections, self.wanted, self.seconds)
+        row = await self.grouped.fetch(_of_each(query, tuple(projections)), aggregate.aggregate_id)
+        return self._note(row, aggregate, projections), row if row.found else None
+
+    def _note(self, row: AnyRow, about: Subject, projections: Sequence[str]) -> Position:
+        position = Position(row.reached)
+        self.require(position, is_parked=row.parked)
+        told = {"can_be_kept": not row.parked, "has_tag": not row.is_partial}
+        self.scope[NOTE] = Note(about, tuple(projections), position, **told)
+        return position
 
     async def head(self, log: EventLog) -> Position:
         """Give the head of the log, which has what is wanted before any projection; if it has not, wait.
@@ -82,34 +113,55 @@ class ReadModel:
         """Have the answer that was read not kept: tomorrow, the same request has another."""
         self.scope[NOTE] = self.scope[NOTE]._replace(can_be_kept=False)
 
-    def require(self, position: Position) -> None:
+    def require(self, position: Position, *, is_parked: bool = False) -> None:
         """Raise `ReadModelBehind` if an answer of this position is older than wanted.
 
         What was once reached may be gone: a read model can be restored, or fail over to a replica that lags.
         """
         if position < self.wanted:
-            raise ReadModelBehind(self.wanted, position)
+            raise ReadModelBehind(self.wanted, position, is_parked=is_parked)
 
 
 @lru_cache(maxsize=1024)
-def _with_position(query: Select[Any], projections: Sequence[str], *, is_one: bool) -> Select[Any]:
-    """Make a query tell its position; its parameters are `about`, the aggregate's id, or `wanted`, a position.
+def _of_all(query: Select[Any], projections: Sequence[str]) -> Select[Any]:
+    """Make a query tell its position; its parameter is `wanted`, a position.
 
-    A list shows all but the parked orders; who wants to see a parked event of its own is told to wait.
+    It shows all but the parked orders; who wants to see a parked event of its own is told to wait.
     """
-    parked = parked_events.c
-    those = [literal(name) for name in projections]
-    of_these = (parked.projection.in_(those), parked.generation == "live")
-    asked_for = parked.aggregate_id == bindparam("about") if is_one else parked.position == bindparam("wanted")
-    before_parked = select(func.min(parked.position) - 1).where(asked_for, *of_these)
-    reached = select(func.min(checkpoints.c.position)).where(
-        checkpoints.c.projection.in_(those), checkpoints.c.generation == "live"
-    )
+    row, those = parked_events.c, _parked(projections)
+    before_parked = select(func.min(row.position) - 1).where(row.position == bindparam("wanted"), *those)
     position = select(
-        func.coalesce(func.least(reached.scalar_subquery(), before_parked.scalar_subquery()), 0).label("reached"),
-        exists(select(parked.position).where(*of_these)).label("parked"),
-        (exists(select(parked.position).where(asked_for, *of_these)) if is_one else false()).label("is_partial"),
+        func.coalesce(func.least(_reached(projections), before_parked.scalar_subquery()), 0).label("reached"),
+        exists(select(row.position).where(*those)).label("parked"),
+        false().label("is_partial"),
     ).subquery()
     found = query.add_columns(literal(True).label("found")).subquery()
-    told = (position.c.reached, position.c.parked, position.c.is_partial)
-    return select(*told, found).select_from(position.outerjoin(found, true()))
+    return select(position, found).select_from(position.outerjoin(found, true()))
+
+
+@lru_cache(maxsize=1024)
+def _of_each(query: OneQuery, projections: Sequence[str]) -> Select[Any]:
+    """Make a query give a row for each of `ids`, with the position that it reflects."""
+    row, those = parked_events.c, _parked(projections)
+    ids = select(func.unnest(bindparam("ids", type_=ARRAY(Uuid()))).label("about")).subquery()
+    of_it = (row.aggregate_id == ids.c.about, *those)
+    before_parked = select(func.min(row.position) - 1).where(*of_it).scalar_subquery()
+    found = query(ids.c.about).add_columns(literal(True).label("found")).lateral()
+    return select(
+        ids,
+        func.coalesce(func.least(_reached(projections), before_parked), 0).label("reached"),
+        exists(select(row.position).where(*those)).label("parked"),
+        exists(select(row.position).where(*of_it)).label("is_partial"),
+        found,
+    ).select_from(ids.outerjoin(found, true()))
+
+
+def _reached(projections: Sequence[str]) -> ScalarSelect[int]:
+    row = checkpoints.c
+    those = (row.projection.in_([literal(name) for name in projections]), row.generation == "live")
+    return select(func.min(row.position)).where(*those).scalar_subquery()
+
+
+def _parked(projections: Sequence[str]) -> Sequence[ColumnElement[bool]]:
+    row = parked_events.c
+    return (row.projection.in_([literal(name) for name in projections]), row.generation == "live")

@@ -15,9 +15,10 @@ async def given_once(request: Request) -> None:
 
     And a query that is not UTF-8, of which something else would be read. Raises `RequestValidationError`.
     """
-    given = Counter(name for name, _ in request.query_params.multi_items())
-    wrong = [("query", name) for name, times in given.items() if times > 1 and name not in _LISTS]
-    wrong += [("header", name) for name in _ONCE if len(request.headers.getlist(name)) > 1]
+    wrong = [("header", name) for name in _ONCE if len(request.headers.getlist(name)) > 1]
+    if request.scope["query_string"]:
+        given = Counter(name for name, _ in request.query_params.multi_items())
+        wrong += [("query", name) for name, times in given.items() if times > 1 and name not in _LISTS]
     if wrong:
         raise invalid(*wrong, because="must be given once")
     try:

@@ -6,6 +6,7 @@ A view tells, in each of its rows, the `position` that it reflects, and the posi
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from time import monotonic
 
 from sqlalchemy import func, select, text
@@ -25,6 +26,9 @@ REFRESHING_LOCK = 7234081526119
 _AT_MOST = 0.1
 """The part of the time that refreshing may take."""
 
+_PAUSE = 0.05
+"""Seconds between looks while somebody waits."""
+
 
 class ViewRefresher:
     """Keeps views at most some seconds behind; `refreshed` has the position of each, by its name."""
@@ -42,17 +46,33 @@ class ViewRefresher:
         self._projected = projected
         self._refreshed = refreshed
         self._seconds = seconds
+        self._wanted = asyncio.Event()
+
+    async def wait_for(self, view: str, position: Position, seconds: float) -> None:
+        """Return once a view is at a position; it is refreshed for whoever waits, as often as its share of the time allows.
+
+        Raises `ReadModelBehind` and `Overloaded`.
+        """
+        if self._refreshed.value([view]) < position:
+            self._wanted.set()
+        await self._refreshed.wait_for([view], position, seconds)
 
     async def run(self) -> None:
-        """Refresh what is behind, now and then, until cancelled."""
+        """Refresh what is behind, now and then, and when it is wanted, until cancelled."""
         while True:
+            self._wanted.clear()
             started = monotonic()
             try:
                 for view in self._views:
                     await self.refresh(view)
             except DatabaseUnavailable as error:
                 _logger.warning("views are not refreshed: %s", error.__cause__)
-            await asyncio.sleep(max(self._seconds, (monotonic() - started) / _AT_MOST))
+            pause = max(_PAUSE, (monotonic() - started) / _AT_MOST)
+            await asyncio.sleep(pause)
+            if not self._refreshed.waiting:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(max(self._seconds - pause, 0)):
+                        await self._wanted.wait()
 
     async def refresh(self, view: str) -> None:
         """Refresh a view, unless it is at the projected position or another replica is at it; see where it is.

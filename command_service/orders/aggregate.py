@@ -3,8 +3,9 @@
 from command_service.aggregate import Aggregate
 from command_service.orders.api import router
 from command_service.orders.decider import DECIDER, OrderState
+from command_service.orders.documentation import CHAPTER
 from command_service.orders.problems import PROBLEMS
 from command_service.snapshots import StateSchema
 from shared.orders.events import AGGREGATE_TYPE, EVENTS
 
-ORDERS = Aggregate(AGGREGATE_TYPE, DECIDER, StateSchema(OrderState), EVENTS, router, PROBLEMS)
+ORDERS = Aggregate(AGGREGATE_TYPE, DECIDER, StateSchema(OrderState), EVENTS, router, PROBLEMS, CHAPTER)

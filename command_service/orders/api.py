@@ -1,9 +1,10 @@
 """The order commands over HTTP."""
 
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel
+from fastapi import APIRouter, Path, Request, Response
+from pydantic import BaseModel, Field
 
 from command_service.command_handler import Handled
 from command_service.http import CommandRoute, command_response, handle_command
@@ -12,7 +13,10 @@ from command_service.orders.decider import OrderState
 from shared.event_log.events import StreamId
 from shared.ids import new_id
 from shared.orders.events import AGGREGATE_TYPE
+from shared.orders.examples import ORDER_ID
 from shared.orders.values import OrderStatus
+
+OrderId = Annotated[UUID, Path(description="The order's id", examples=[ORDER_ID])]
 
 router = APIRouter(prefix="/orders", tags=["orders"], route_class=CommandRoute)
 
@@ -20,10 +24,10 @@ router = APIRouter(prefix="/orders", tags=["orders"], route_class=CommandRoute)
 class OrderAnswer(BaseModel):
     """What became of the order; `position` is that of the command's event in the log."""
 
-    order_id: UUID
-    status: OrderStatus
-    version: int
-    position: int
+    order_id: UUID = Field(description="The order's id", examples=[ORDER_ID])
+    status: OrderStatus = Field(description="Where the order stands after the command", examples=["pending"])
+    version: int = Field(ge=1, description="The order's version after the command, for `If-Match`", examples=[1])
+    position: int = Field(ge=1, description="The position of the command's event, for `Event-Position`", examples=[1])
 
 
 @router.post("", status_code=201, response_model=OrderAnswer, operation_id="placeOrder", summary="Place an order")
@@ -37,13 +41,13 @@ async def place_order(command: PlaceOrder, request: Request) -> Response:
 @router.post(
     "/{order_id}/confirm", response_model=OrderAnswer, operation_id="confirmOrder", summary="Confirm a pending order"
 )
-async def confirm_order(order_id: UUID, request: Request, command: ConfirmOrder | None = None) -> Response:
+async def confirm_order(order_id: OrderId, request: Request, command: ConfirmOrder | None = None) -> Response:
     """Accept the order."""
     return _answer(await _handle(request, order_id, command or ConfirmOrder()))
 
 
 @router.post("/{order_id}/ship", response_model=OrderAnswer, operation_id="shipOrder", summary="Ship a confirmed order")
-async def ship_order(order_id: UUID, request: Request, command: ShipOrder | None = None) -> Response:
+async def ship_order(order_id: OrderId, request: Request, command: ShipOrder | None = None) -> Response:
     """Send the order out."""
     return _answer(await _handle(request, order_id, command or ShipOrder()))
 
@@ -54,7 +58,7 @@ async def ship_order(order_id: UUID, request: Request, command: ShipOrder | None
     operation_id="cancelOrder",
     summary="Cancel an order that has not been shipped",
 )
-async def cancel_order(order_id: UUID, command: CancelOrder, request: Request) -> Response:
+async def cancel_order(order_id: OrderId, command: CancelOrder, request: Request) -> Response:
     """Give the order up."""
     return _answer(await _handle(request, order_id, command))
 

@@ -1,12 +1,12 @@
 """What can be asked of an order. A command that exists is valid in itself; `decide` holds it against the order."""
 
 from decimal import Decimal
-from typing import Annotated
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, model_validator
 
 from command_service.orders.values import CountryCode, LongText, Price, ShortText
+from shared.orders.examples import ADDRESS, ORDER_ID
 from shared.orders.values import MAX_AMOUNT
 
 
@@ -19,20 +19,22 @@ class Command(BaseModel):
 class ShippingAddress(Command):
     """Where the order goes."""
 
-    recipient: ShortText
-    line1: ShortText
-    line2: ShortText | None = None
-    city: ShortText
-    postal_code: ShortText
-    country: CountryCode
+    recipient: ShortText = Field(description="Who receives it", examples=[ADDRESS["recipient"]])
+    line1: ShortText = Field(description="Street and number", examples=[ADDRESS["line1"]])
+    line2: ShortText | None = Field(default=None, description="Floor, flat, company", examples=["Flat 5"])
+    city: ShortText = Field(description="City", examples=[ADDRESS["city"]])
+    postal_code: ShortText = Field(description="Postal code", examples=[ADDRESS["postal_code"]])
+    country: CountryCode = Field(description="ISO 3166-1 alpha-2 code", examples=[ADDRESS["country"]])
 
 
 class Item(Command):
     """One line: a product, how many, and the price of one."""
 
-    product_name: ShortText
-    quantity: Annotated[StrictInt, Field(ge=1, le=1_000_000)]
-    unit_price: Price
+    product_name: ShortText = Field(description="What is ordered", examples=["Sencha"])
+    quantity: StrictInt = Field(ge=1, le=1_000_000, description="How many", examples=[2])
+    unit_price: Price = Field(
+        description="The price of one, exact to the cent: a string or a number, at least 0.01", examples=["12.50"]
+    )
 
     @model_validator(mode="after")
     def _bounded(self) -> "Item":
@@ -49,10 +51,12 @@ class Item(Command):
 class PlaceOrder(Command):
     """Place an order; `order_id` is made by the service if it is absent."""
 
-    order_id: UUID | None = None
-    customer_name: ShortText
-    items: Annotated[tuple[Item, ...], Field(min_length=1, max_length=500)]
-    shipping_address: ShippingAddress | None = None
+    order_id: UUID | None = Field(default=None, description="Yours to choose; made if absent", examples=[ORDER_ID])
+    customer_name: ShortText = Field(description="Who orders", examples=["Aiko Tanaka"])
+    items: tuple[Item, ...] = Field(
+        min_length=1, max_length=500, description="The lines, together 99,999,999.99 at most"
+    )
+    shipping_address: ShippingAddress | None = Field(default=None, description="Where it goes, if that is known")
 
     @model_validator(mode="after")
     def _bounded(self) -> "PlaceOrder":
@@ -73,14 +77,14 @@ class ConfirmOrder(Command):
 class ShipOrder(Command):
     """Send a confirmed order out."""
 
-    carrier: ShortText | None = None
-    tracking_number: ShortText | None = None
+    carrier: ShortText | None = Field(default=None, description="Who carries it", examples=["Yamato"])
+    tracking_number: ShortText | None = Field(default=None, description="Theirs", examples=["1234-5678"])
 
 
 class CancelOrder(Command):
     """Give up an order that has not been shipped."""
 
-    reason: LongText
+    reason: LongText = Field(description="Why, to read", examples=["The customer changed their mind."])
 
 
 OrderCommand = PlaceOrder | ConfirmOrder | ShipOrder | CancelOrder

@@ -54,5 +54,8 @@ LongText = Annotated[
     AfterValidator(partial(clean_text, maximum=500)),
     Field(json_schema_extra={"minLength": 1, "maxLength": 500}),
 ]
-Price = Annotated[Money, BeforeValidator(parse_price, json_schema_input_type=str | float)]
+Price = Annotated[
+    Money,
+    BeforeValidator(parse_price, json_schema_input_type=Annotated[str, Field(pattern=f"^{_AMOUNT.pattern}$")] | float),
+]
 CountryCode = Annotated[str, AfterValidator(check_country), Field(json_schema_extra={"pattern": "^[A-Z]{2}$"})]

@@ -2,6 +2,7 @@
 
 from query_service.aggregate import Aggregate
 from query_service.orders.api import router
+from query_service.orders.documentation import CHAPTER
 from query_service.orders.projections import ORDER_DETAILS, ORDER_ITEMS, ORDER_SUMMARIES
 from shared.orders.events import AGGREGATE_TYPE, EVENTS
 from shared.orders.problems import PROBLEMS
@@ -13,4 +14,5 @@ ORDERS = Aggregate(
     router,
     PROBLEMS,
     {"order_statistics": [ORDER_SUMMARIES.name]},
+    CHAPTER,
 )

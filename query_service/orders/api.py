@@ -5,7 +5,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from query_service.events_api import Events, HistoryParameters, shown
 from query_service.orders.answers import (
@@ -22,46 +22,36 @@ from query_service.orders.history import OrderHistory
 from query_service.orders.parameters import DailyParameters, InvalidDays, OrderFilters, OrderParameters
 from query_service.orders.queries import OrderQueries, analytics
 from query_service.parameters import ReadParameters
-from query_service.read_your_writes import read_model
+from query_service.read_your_writes import ReadRoute, read_model
 from query_service.reading import ReadModel
 from query_service.strict_query import given_once, invalid
 from shared.event_log.events import Position
+from shared.orders.examples import ORDER_ID
 from shared.orders.values import CENT, OrderStatus
 
-router = APIRouter(tags=["orders"], dependencies=[Depends(given_once)])
+router = APIRouter(tags=["orders"], dependencies=[Depends(given_once)], route_class=ReadRoute)
 
+OrderId = Annotated[UUID, Path(description="The order's id", examples=[ORDER_ID])]
 ReadYourWrites = Annotated[ReadModel, Depends(read_model)]
 
 
-async def order_queries(read: ReadYourWrites) -> OrderQueries:
-    """Give the queries on this app's read model."""
-    return OrderQueries(read)
-
-
-async def order_history(request: Request, read: ReadYourWrites) -> OrderHistory:
-    """Give what this app's event log tells of orders."""
-    return OrderHistory(request.app.state.event_log, request.app.state.event_registry, read)
-
-
-Orders = Annotated[OrderQueries, Depends(order_queries)]
-History = Annotated[OrderHistory, Depends(order_history)]
 Read = Annotated[ReadParameters, Query()]
 
 
 @router.get("/orders", operation_id="listOrders", summary="List orders, newest first")
-async def list_orders(filters: Annotated[OrderFilters, Query()], orders: Orders, response: Response) -> Page:
+async def list_orders(filters: Annotated[OrderFilters, Query()], read: ReadYourWrites, response: Response) -> Page:
     """Give a page of the orders that pass the filters."""
-    position, rows, next_cursor = await orders.list(filters)
+    position, rows, next_cursor = await OrderQueries(read).list(filters)
     _reflects(response, position)
     return Page(items=[Summary.model_validate(row) for row in rows], next_cursor=next_cursor)
 
 
 @router.get("/orders/{order_id}", operation_id="getOrder", summary="One order in full, now or as it was")
 async def get_order(
-    order_id: UUID,
+    order_id: OrderId,
     when: Annotated[OrderParameters, Query()],
     read: ReadYourWrites,
-    history: History,
+    request: Request,
     response: Response,
 ) -> Details:
     """Give the order with its lines; the ETag is its version.
@@ -69,12 +59,14 @@ async def get_order(
     With `version` or `as_of` it is folded from its events, as it was then.
     """
     if when.version is not None:
-        position, order = await history.at_version(order_id, when.version)
+        position, order = await _history(request, read).at_version(order_id, when.version)
     elif when.as_of is not None:
-        position, order = await history.as_of(order_id, when.as_of)
+        position, order = await _history(request, read).as_of(order_id, when.as_of)
     else:
         position, row = await OrderQueries(read).get(order_id)
-        order = Details.model_validate(row)
+        order = (
+            await _history(request, read).until(order_id, position) if row.is_partial else Details.model_validate(row)
+        )
     _reflects(response, position)
     response.headers["ETag"] = f'"{order.version}"'
     return order
@@ -84,18 +76,18 @@ async def get_order(
     "/orders/{order_id}/history", response_model=Events, operation_id="getOrderHistory", summary="An order's events"
 )
 async def get_order_history(
-    order_id: UUID, parameters: Annotated[HistoryParameters, Query()], history: History, request: Request
+    order_id: OrderId, parameters: Annotated[HistoryParameters, Query()], read: ReadYourWrites, request: Request
 ) -> Response:
     """Give every event of the order, oldest first, from the log itself."""
-    position, events = await history.events(order_id)
+    position, events = await _history(request, read).events(order_id)
     content = f'{{"items": {shown(events, parameters.schema_, request)}}}'
     return Response(content, headers={"Event-Position": str(position)}, media_type="application/json")
 
 
 @router.get("/statistics", operation_id="getStatistics", summary="Counts and revenue")
-async def get_statistics(_: Read, orders: Orders, response: Response) -> Statistics:
+async def get_statistics(_: Read, read: ReadYourWrites, response: Response) -> Statistics:
     """Give the totals of all orders, and of each status."""
-    position, rows = await orders.totals()
+    position, rows = await OrderQueries(read).totals()
     _reflects(response, position)
     totals = {OrderStatus(row.status): (row.order_count, row.total_amount) for row in rows}
     by_status = [_status_statistics(status, *totals.get(status, (0, Decimal("0.00")))) for status in OrderStatus]
@@ -126,7 +118,7 @@ async def get_daily_statistics(
 @router.get("/analytics/statuses", operation_id="getStatusAnalytics", summary="Orders by status, some seconds old")
 async def get_status_analytics(_: Read, read: ReadYourWrites, request: Request, response: Response) -> StatusAnalytics:
     """Give the totals of each status from a materialized view, which is refreshed every few seconds."""
-    await request.app.state.refreshed.wait_for(["order_statistics"], read.wanted, read.seconds)
+    await request.app.state.views.wait_for("order_statistics", read.wanted, read.seconds)
     position, rows = await analytics(read)
     _reflects(response, position)
     order = {status: number for number, status in enumerate(OrderStatus)}
@@ -134,6 +126,11 @@ async def get_status_analytics(_: Read, read: ReadYourWrites, request: Request, 
     return StatusAnalytics(
         refreshed_at=rows[0].refreshed_at, by_status=sorted(by_status, key=lambda one: order[one.status])
     )
+
+
+def _history(request: Request, read: ReadModel) -> OrderHistory:
+    state = request.app.state
+    return OrderHistory(state.event_log, state.event_registry, read)
 
 
 def _empty(day: date) -> Day:

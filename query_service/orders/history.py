@@ -51,6 +51,14 @@ class OrderHistory:
             raise NotYetPlaced
         return position, self._fold(events[:count])
 
+    async def until(self, order_id: UUID, position: Position) -> Details:
+        """Give the order as its events up to a position left it."""
+        _, events = await self.events(order_id)
+        until = [event for event in events if event.position <= position]
+        if not until:
+            raise OrderNotFound(position)
+        return self._fold(until)
+
     def _fold(self, events: Sequence[RecordedEvent]) -> Details:
         return fold_order([DecodedEvent(event, self._events.decode(event)) for event in events])
 

@@ -1,4 +1,4 @@
-"""The statement of a page of orders, and the cursor that leads to the next one; `docs/queries.md` tells its plans.
+"""The statement of a page of orders, and the cursor that leads to the next one; `docs/reference/queries.md` tells its plans.
 
 The indexes keep orders in order within a status, so a page is a merge of walks, one for each wanted status, that stop
 when it is full. Where no status is asked for, all are walked: they are few, and an index on all orders besides would

@@ -8,12 +8,15 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, model_validator
 
-from query_service.parameters import Number, ReadParameters
+from query_service.parameters import IN_DIGITS, Number, ReadParameters
+from shared.orders.examples import CURSOR
 from shared.orders.values import OrderStatus
 from shared.text import clean_text
 
 MOST_DAYS = 3660
 _USUAL_DAYS = 30
+
+_DAY_START = "2026-01-01T00:00:00Z"
 
 Sort = Literal["-placed_at", "placed_at", "-total_amount", "total_amount"]
 
@@ -53,7 +56,10 @@ Name = Annotated[str, AfterValidator(partial(clean_text, maximum=200))]
 Timestamp = Annotated[AwareDatetime, BeforeValidator(_date_first), AfterValidator(_utc)]
 """A time with its zone; a bare number, which could be a year as well as seconds since 1970, is none."""
 
-Amount = Annotated[Decimal, BeforeValidator(_plain), Field(ge=0, max_digits=20, decimal_places=2)]
+Amount = Annotated[Decimal, Field(ge=0, max_digits=20, decimal_places=2), BeforeValidator(_plain)]
+VersionNumber = Annotated[int, Field(ge=1, le=2**31 - 1), IN_DIGITS]
+"""A version of an order."""
+
 Day = Annotated[date, BeforeValidator(_day)]
 """A date alone; a number, or a time in some zone, is none."""
 
@@ -62,17 +68,24 @@ class OrderFilters(ReadParameters):
     """Filters, sort and page of `GET /orders`; bounds are inclusive, but for `placed_to`."""
 
     status: Annotated[list[OrderStatus], AfterValidator(_each_once)] = Field(
-        default=[], max_length=20, description="One of these"
+        default=[], max_length=20, description="One of these; may be repeated", examples=[["pending", "confirmed"]]
     )
-    customer_name: Name | None = Field(default=None, description="Exactly this")
-    q: Name | None = Field(default=None, description="Customer names that start with this")
-    placed_from: Timestamp | None = None
-    placed_to: Timestamp | None = None
-    min_total: Amount | None = None
-    max_total: Amount | None = None
-    sort: Sort = "-placed_at"
-    limit: Number = Field(default=50, ge=1, le=200)
-    cursor: str | None = Field(default=None, max_length=500, description="`next_cursor` of the page before")
+    customer_name: Name | None = Field(default=None, description="Exactly this", examples=["Aiko Tanaka"])
+    q: Name | None = Field(default=None, description="Customer names that start with this", examples=["Aiko"])
+    placed_from: Timestamp | None = Field(default=None, description="Placed then or later", examples=[_DAY_START])
+    placed_to: Timestamp | None = Field(
+        default=None, description="Placed before then", examples=["2026-02-01T00:00:00Z"]
+    )
+    min_total: Amount | None = Field(default=None, description="Of this total or more", examples=["10.00"])
+    max_total: Amount | None = Field(default=None, description="Of this total or less", examples=["100.00"])
+    sort: Sort = Field(default="-placed_at", description="`-`: latest, or largest, first", examples=["-placed_at"])
+    limit: Number = Field(default=50, ge=1, le=200, description="Most orders in the page", examples=[50])
+    cursor: str | None = Field(
+        default=None,
+        max_length=500,
+        description="`next_cursor` of the page before; the filters and the sort stay as they were",
+        examples=[CURSOR],
+    )
 
 
 class InvalidDays(ValueError):
@@ -86,8 +99,8 @@ class InvalidDays(ValueError):
 class DailyParameters(ReadParameters):
     """The days of `GET /statistics/daily`, in UTC, both included; the last thirty, unless told otherwise."""
 
-    from_: Day | None = Field(default=None, alias="from")
-    to: Day | None = None
+    from_: Day | None = Field(default=None, alias="from", description="The first day", examples=["2026-01-01"])
+    to: Day | None = Field(default=None, description="The last day; today, if absent", examples=["2026-01-31"])
 
     def days(self, today: date) -> tuple[date, date]:
         """Give the first and the last day.
@@ -106,8 +119,8 @@ class DailyParameters(ReadParameters):
 class OrderParameters(ReadParameters):
     """At which time of its life an order is wanted: now, or as it was."""
 
-    version: Number | None = Field(default=None, ge=1, le=2**31 - 1, description="As it was at this version")
-    as_of: Timestamp | None = Field(default=None, description="As it was at this time")
+    version: VersionNumber | None = Field(default=None, description="As it was at this version", examples=[2])
+    as_of: Timestamp | None = Field(default=None, description="As it was at this time", examples=[_DAY_START])
 
     @model_validator(mode="after")
     def _one(self) -> Self:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Text, bindparam, cast, exists, func, select
+from sqlalchemy import ColumnElement, Select, Text, bindparam, cast, exists, func, select, text
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from query_service.orders.listing import descends, next_cursor, page_query, sort_key
@@ -52,16 +52,15 @@ class OrderQueries:
         return position, page, next_cursor(filters, page[-1]) if len(page) < len(rows) else None
 
     async def get(self, order_id: UUID) -> tuple[Position, AnyRow]:
-        """Give an order's summary and details, and its items as a JSON array.
+        """Give an order's summary and details, and its items as a JSON array; `is_partial` if it has parked events.
 
-        Raises `OrderNotFound`.
+        Its read models are not all of one position then. Raises `OrderNotFound`.
         """
         projections = ["order_summaries", "order_details", "order_items"]
-        order = StreamId(AGGREGATE_TYPE, order_id)
-        position, rows = await self._read_model.fetch(_ORDER, {"order_id": order_id}, projections, order)
-        if not rows:
+        position, row = await self._read_model.fetch_one(_order, projections, StreamId(AGGREGATE_TYPE, order_id))
+        if row is None:
             raise OrderNotFound(position)
-        return position, rows[0]
+        return position, row
 
     async def totals(self) -> tuple[Position, Sequence[AnyRow]]:
         """Give the totals of each status that an order has had."""
@@ -83,7 +82,7 @@ async def analytics(read: ReadModel) -> tuple[Position, Sequence[AnyRow]]:
     rows = await fetch_all(read.engine, _STATISTICS, {"wanted": read.wanted})
     position = Position(rows[0].position)
     is_parked = rows[0].is_parked or read.wanted in rows[0].parked
-    read.require(Position(read.wanted - 1) if is_parked else position)
+    read.require(Position(read.wanted - 1) if is_parked else position, is_parked=is_parked)
     return position, rows
 
 
@@ -98,14 +97,17 @@ def _items() -> "ColumnElement[Any]":
     lines: Select[Any] = select(func.json_agg(aggregate_order_by(line, item.line_number))).where(
         item.order_id == order_summaries.c.order_id
     )
-    return lines.scalar_subquery()
+    return func.coalesce(lines.scalar_subquery(), text("'[]'::json"))
 
 
-_ORDER = (
-    select(order_summaries, *(c for c in order_details.c if not c.primary_key), _items().label("items"))
-    .join(order_details, order_details.c.order_id == order_summaries.c.order_id)
-    .where(order_summaries.c.order_id == bindparam("order_id"))
-)
+def _order(order_id: ColumnElement[UUID]) -> Select[Any]:
+    return (
+        select(order_summaries, *(c for c in order_details.c if not c.primary_key), _items().label("items"))
+        .join(order_details, order_details.c.order_id == order_summaries.c.order_id)
+        .where(order_summaries.c.order_id == order_id)
+    )
+
+
 _TOTALS = select(order_totals.c.status, order_totals.c.count.label("order_count"), order_totals.c.total_amount)
 _BY_DAY = select(sales_by_day).where(sales_by_day.c.day.between(bindparam("first"), bindparam("last")))
 _STATISTICS = select(

@@ -14,17 +14,25 @@ from shared.event_log.events import RecordedEvent
 class EventForm(BaseModel):
     """One event of the log; `schema_version` is that of `data` as shown here."""
 
-    position: int = Field(ge=1, description="Its place in the whole log: 1, 2, 3 … without a gap")
-    event_id: UUID
-    aggregate_type: str
-    aggregate_id: UUID
-    version: int = Field(ge=1, description="Its place in its stream: 1, 2, 3 … without a gap")
-    event_type: str
-    schema_version: int = Field(ge=1)
-    occurred_at: datetime = Field(description="When it was decided; in a stream, later than the one before")
-    data: dict[str, Any]
+    position: int = Field(ge=1, description="Its place in the whole log: 1, 2, 3 … without a gap", examples=[1])
+    event_id: UUID = Field(description="Its own id", examples=["0199b7a4-7c00-7000-8000-0000000000e1"])
+    aggregate_type: str = Field(description="What it happened to", examples=["order"])
+    aggregate_id: UUID = Field(
+        description="The id of what it happened to", examples=["0199b7a4-7c00-7000-8000-000000000001"]
+    )
+    version: int = Field(ge=1, description="Its place in its stream: 1, 2, 3 … without a gap", examples=[1])
+    event_type: str = Field(description="What happened, by its stable name", examples=["OrderPlaced"])
+    schema_version: int = Field(ge=1, description="The version of the shape of `data`, as shown here", examples=[2])
+    occurred_at: datetime = Field(
+        description="When it was decided; in a stream, later than the one before",
+        examples=["2026-01-02T03:04:05.678901Z"],
+    )
+    data: dict[str, Any] = Field(
+        description="What else is to be said of it; the event catalogue has its JSON Schema", examples=[{}]
+    )
     metadata: Mapping[str, Any] = Field(
-        description="correlation_id, causation_id (the command's), actor and traceparent, where there were such"
+        description="correlation_id, causation_id (the command's), actor and traceparent, where there were such",
+        examples=[{"correlation_id": "checkout-7f3a"}],
     )
 
 

@@ -2,10 +2,11 @@
 
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from shared.event_log.events import DomainEvent
 from shared.event_log.registry import EventRegistry
+from shared.orders.examples import ADDRESS, CUSTOMER, PLACED, REASON, SHIPPED, TOTAL
 from shared.orders.values import Money
 
 AGGREGATE_TYPE = "order"
@@ -21,12 +22,12 @@ class Address(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    recipient: str
-    line1: str
-    line2: str | None = None
-    city: str
-    postal_code: str
-    country: str
+    recipient: str = Field(description="Who receives it", examples=[ADDRESS["recipient"]])
+    line1: str = Field(description="Street and number", examples=[ADDRESS["line1"]])
+    line2: str | None = Field(default=None, description="Floor, flat, company", examples=["Flat 5"])
+    city: str = Field(description="City", examples=[ADDRESS["city"]])
+    postal_code: str = Field(description="Postal code", examples=[ADDRESS["postal_code"]])
+    country: str = Field(description="ISO 3166-1 alpha-2 code", examples=[ADDRESS["country"]])
 
 
 class OrderItem(BaseModel):
@@ -34,34 +35,22 @@ class OrderItem(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    product_name: str
-    quantity: int
-    unit_price: Money
+    product_name: str = Field(description="What was ordered", examples=["Sencha"])
+    quantity: int = Field(description="How many", examples=[2])
+    unit_price: Money = Field(description="The price of one", examples=["12.50"])
 
 
 class OrderPlaced(DomainEvent):
     """A customer placed an order. Version 2 added `shipping_address`."""
 
-    model_config = _example(
-        customer_name="Aiko Tanaka",
-        items=[{"product_name": "Sencha", "quantity": 2, "unit_price": "12.50"}],
-        total_amount="25.00",
-        shipping_address={
-            "recipient": "Aiko Tanaka",
-            "line1": "1-2-3 Ginza",
-            "line2": None,
-            "city": "Tokyo",
-            "postal_code": "104-0061",
-            "country": "JP",
-        },
-    )
+    model_config = _example(**PLACED)
     event_type: ClassVar = "OrderPlaced"
     schema_version: ClassVar = 2
 
-    customer_name: str
-    items: tuple[OrderItem, ...]
-    total_amount: Money
-    shipping_address: Address | None
+    customer_name: str = Field(description="Who ordered", examples=[CUSTOMER])
+    items: tuple[OrderItem, ...] = Field(description="The lines")
+    total_amount: Money = Field(description="The sum of quantity × unit price", examples=[TOTAL])
+    shipping_address: Address | None = Field(description="Where it goes, if that was known")
 
 
 class OrderConfirmed(DomainEvent):
@@ -74,20 +63,20 @@ class OrderConfirmed(DomainEvent):
 class OrderShipped(DomainEvent):
     """The order left."""
 
-    model_config = _example(carrier="Yamato", tracking_number="1234-5678")
+    model_config = _example(**SHIPPED)
     event_type: ClassVar = "OrderShipped"
 
-    carrier: str | None
-    tracking_number: str | None
+    carrier: str | None = Field(description="Who carries it", examples=["Yamato"])
+    tracking_number: str | None = Field(description="Theirs", examples=["1234-5678"])
 
 
 class OrderCancelled(DomainEvent):
     """The order was given up."""
 
-    model_config = _example(reason="The customer changed their mind.")
+    model_config = _example(reason=REASON)
     event_type: ClassVar = "OrderCancelled"
 
-    reason: str
+    reason: str = Field(description="Why, to read", examples=[REASON])
 
 
 OrderEvent = OrderPlaced | OrderConfirmed | OrderShipped | OrderCancelled

@@ -1,13 +1,9 @@
-"""Every error answer: `application/problem+json` (RFC 9457), from one table of error types."""
+"""What a request is told of an error: a problem (RFC 9457), from one table of error types."""
 
-import json
-import logging
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
-from urllib.parse import quote
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
-from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
@@ -17,93 +13,133 @@ from shared.errors import (
     EventSchemaError,
     Overloaded,
 )
-
-_logger = logging.getLogger(__name__)
+from shared.web.readiness import NotReady
 
 _MAX_ERRORS = 100
 """Most errors told of one request, which may have as many as its body has room for."""
 
-_RETRY_AFTER = "1"
-"""Seconds, on every 503."""
-
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A kind of error answer: its slug (`urn:daicho:problem:SLUG`), status and title."""
+    """A kind of error answer: its slug (`urn:daicho:problem:SLUG`), status and title.
+
+    `members` has the JSON Schema of each member that it may have besides those of RFC 9457.
+    """
 
     slug: str
     status: int
     title: str
+    members: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, hash=False)
+
+    @property
+    def type(self) -> str:
+        """Its URN."""
+        return f"urn:daicho:problem:{self.slug}"
 
 
-VALIDATION_FAILED = Problem("validation-failed", 422, "The request is not valid")
+class Explanation(NamedTuple):
+    """What a request is told of an error."""
+
+    problem: Problem
+    detail: str
+    members: Mapping[str, object]
+
+    def content(self, instance: str) -> dict[str, object]:
+        """Give the members of the answer to a request at this path."""
+        problem = self.problem
+        return {
+            "type": problem.type,
+            "title": problem.title,
+            "status": problem.status,
+            "detail": self.detail,
+            "instance": instance,
+            **self.members,
+        }
+
+
+VALIDATION_FAILED = Problem(
+    "validation-failed",
+    422,
+    "The request is not valid",
+    {
+        "errors": {
+            "type": "array",
+            "maxItems": _MAX_ERRORS,
+            "description": "What is wrong, and where; of very many errors the first ones",
+            "items": {
+                "type": "object",
+                "required": ["pointer", "message"],
+                "properties": {
+                    "pointer": {
+                        "type": "string",
+                        "description": "JSON pointer (RFC 6901) into the body, or the name of a parameter or header",
+                    },
+                    "message": {"type": "string", "description": "What is wrong there, in words"},
+                },
+            },
+        }
+    },
+)
 INTERNAL_ERROR = Problem("internal-error", 500, "Something went wrong on our side")
-UNAVAILABLE = Problem("unavailable", 503, "The service cannot answer right now")
+UNAVAILABLE = Problem(
+    "unavailable",
+    503,
+    "The service cannot answer right now",
+    {
+        "checks": {
+            "type": "object",
+            "additionalProperties": {"type": "string"},
+            "description": "Of `/health/ready`: `ok`, or what is wrong, by the name of the check",
+        }
+    },
+)
+
+READ_POSITION: Mapping[str, Any] = {
+    "type": "integer",
+    "minimum": 0,
+    "description": "The position that the read model is at, as far as was asked",
+}
+"""The schema of the member `position`, where a read model was asked."""
 
 Problems = Mapping[type[DaichoError], Problem]
 
 SHARED_PROBLEMS: Problems = {
     DatabaseUnavailable: UNAVAILABLE,
     EventSchemaError: UNAVAILABLE,
+    NotReady: UNAVAILABLE,
     Overloaded: Problem("overloaded", 503, "Too many requests at once"),
 }
 
 NOT_FOUND = Problem("not-found", 404, "There is nothing at this path")
+METHOD_NOT_ALLOWED = Problem("method-not-allowed", 405, "This path does not take this method")
 
-_HTTP_PROBLEMS = {
+EVERYWHERE = (NOT_FOUND, METHOD_NOT_ALLOWED, INTERNAL_ERROR)
+"""What requests can be told that no operation has to do with, or that is a defect of ours."""
+
+HTTP_PROBLEMS = {
     400: VALIDATION_FAILED,
     401: Problem("unauthorized", 401, "Credentials are missing or not valid"),
     403: Problem("forbidden", 403, "The credentials do not allow this"),
     404: NOT_FOUND,
-    405: Problem("method-not-allowed", 405, "This path does not take this method"),
+    405: METHOD_NOT_ALLOWED,
     413: Problem("body-too-large", 413, "The body is too large"),
     415: Problem("unsupported-media-type", 415, "The body's media type is not taken"),
 }
 
 
-def problem_response(
-    request: Request,
-    problem: Problem,
-    detail: str,
-    members: Mapping[str, object] | None = None,
-    headers: Mapping[str, str] | None = None,
-) -> Response:
-    """Build the answer; a 503 tells when to try again, and a `position` is that of the read model asked."""
-    content = {
-        "type": f"urn:daicho:problem:{problem.slug}",
-        "title": problem.title,
-        "status": problem.status,
-        "detail": detail,
-        "instance": quote(request.url.path),
-        **(members or {}),
-    }
-    if (position := content.get("position")) is not None:
-        headers = {**(headers or {}), "Event-Position": str(position)}
-    response = Response(json.dumps(content), problem.status, headers, media_type="application/problem+json")
-    if problem.status == UNAVAILABLE.status:
-        response.headers["Retry-After"] = _RETRY_AFTER
-    return response
-
-
-def install_problems(app: FastAPI, tables: Iterable[Problems]) -> None:
-    """Make every error of the app a problem; `tables` map its error types, the nearest base class wins."""
-    problems: dict[type[DaichoError], Problem] = {}
-    for table in (SHARED_PROBLEMS, *tables):
-        problems.update(table)
-
-    async def daicho_error(request: Request, error: Exception) -> Response:
-        assert isinstance(error, DaichoError)
-        problem = find_problem(problems, type(error))
-        if problem is None:
-            return _internal_error(request, error)
-        if problem.status == UNAVAILABLE.status:
-            _logger.warning("%s: %s", problem.slug, error, exc_info=error.__cause__)
-        return problem_response(request, problem, str(error), error.members())
-
-    app.add_exception_handler(DaichoError, daicho_error)
-    app.add_exception_handler(RequestValidationError, _validation_failed)
-    app.add_exception_handler(HTTPException, _http_exception)
-    app.add_exception_handler(Exception, _unexpected)
+def explain(problems: Problems, error: Exception) -> Explanation | None:
+    """Give what a request is told of an error; None if it is none that was foreseen."""
+    match error:
+        case DaichoError():
+            problem = find_problem(problems, type(error))
+            return Explanation(problem, str(error), error.members()) if problem else None
+        case RequestValidationError():
+            return Explanation(VALIDATION_FAILED, "The request is not valid.", {"errors": _errors(error)})
+        case HTTPException():
+            problem = HTTP_PROBLEMS.get(error.status_code)
+            detail = f"{error.detail}." if error.detail else None
+            return Explanation(problem, detail or problem.title, {}) if problem else None
+    return None
 
 
 def find_problem(problems: Problems, error: type[DaichoError]) -> Problem | None:
@@ -114,11 +150,9 @@ def find_problem(problems: Problems, error: type[DaichoError]) -> Problem | None
     return None
 
 
-async def _validation_failed(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
+def _errors(error: RequestValidationError) -> list[dict[str, str]]:
     found = [one for one in error.errors() if not _is_echo(one)]
-    errors = [{"pointer": _pointer(one), "message": _message(one)} for one in found[:_MAX_ERRORS]]
-    return problem_response(request, VALIDATION_FAILED, "The request is not valid.", {"errors": errors})
+    return [{"pointer": _pointer(one), "message": _message(one)} for one in found[:_MAX_ERRORS]]
 
 
 def _is_echo(error: Mapping[str, Any]) -> bool:
@@ -140,21 +174,3 @@ def _message(error: Mapping[str, Any]) -> str:
     if error["type"] == "json_invalid":
         return f"not valid JSON: {error['ctx']['error']}"
     return str(error["msg"]).removeprefix("Value error, ")
-
-
-async def _http_exception(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    problem = _HTTP_PROBLEMS.get(error.status_code)
-    if problem is None:
-        return _internal_error(request, error)
-    detail = f"{error.detail}." if error.detail else problem.title
-    return problem_response(request, problem, detail, headers=error.headers)
-
-
-async def _unexpected(request: Request, error: Exception) -> Response:
-    return _internal_error(request, error)
-
-
-def _internal_error(request: Request, error: Exception) -> Response:
-    _logger.error("unexpected error on %s %s", request.method, request.url.path, exc_info=error)
-    return problem_response(request, INTERNAL_ERROR, "The error has been logged; the request may be tried again.")

@@ -1,4 +1,4 @@
-"""The README's own commands do what it says, in its order, against what `make up` runs."""
+"""The README's own commands do what it says, in its order, against what `make up` runs; its other requests are answered."""
 
 import asyncio
 import json
@@ -6,14 +6,16 @@ import os
 import re
 import shutil
 from pathlib import Path
-from typing import Any
 
+import httpx
 import pytest
 
 from tests.support.processes import free_port
 from tests.support.up import Up, running
+from tests.support.walkthrough import ROOT, walking
 
-README = Path(__file__).parents[2] / "README.md"
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+REQUEST = re.compile(r"`GET (/[^`]*)`")
 
 pytestmark = [
     pytest.mark.timeout(180),
@@ -24,41 +26,31 @@ pytestmark = [
 
 async def test_its_requests_place_confirm_ship_and_read_an_order(data_dir: Path) -> None:
     up = Up(data_dir, free_port(), free_port())
-    text = README.read_text(encoding="utf-8")
-    text = text.replace("http://127.0.0.1:8001", up.commands).replace("http://127.0.0.1:8002", up.queries)
-    commands = [command for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) for command in split(block)]
-    shown = [json.loads(line) for line in re.findall(r'^\{"order_id": .*\}$', text, re.MULTILINE)]
-    async with running(up):
-        answers = [await answer(command) for command in commands]
-    assert [status for status, _ in answers] == [201, 200, 200, 200, None, None]
-    assert [body.get("status") for _, body in answers] == [
-        "pending",
-        "confirmed",
-        "shipped",
-        "shipped",
-        None,
-        "confirmed",
+    instead = {"http://127.0.0.1:8001": up.commands, "http://127.0.0.1:8002": up.queries}
+    async with running(up), walking({}, instead) as walk:
+        placed, changed, read, *past = await walk.through(README)
+        assert placed.startswith("HTTP/1.1 201 ")
+        assert changed.count("HTTP/1.1 200 ") == 2
+        assert '"tracking_number":"1234-5678"' in read
+        history, as_it_was = map(json.loads, "".join(past).replace("}{", "}\n{").splitlines())
+        assert [event["event_type"] for event in history["items"]] == ["OrderPlaced", "OrderConfirmed", "OrderShipped"]
+        assert as_it_was["status"] == "confirmed"
+        await _ask_the_rest(up, history["items"][-1])
+
+
+async def _ask_the_rest(up: Up, event: dict[str, str]) -> None:
+    """Ask whatever else the README names, about the order of this event."""
+    paths = [
+        path.replace("{order_id}", event["aggregate_id"])
+        .replace("…", event["aggregate_id"])
+        .replace("TIME", event["occurred_at"])
+        for path in REQUEST.findall(README)
     ]
-    assert [event["event_type"] for event in answers[4][1]["items"]] == [
-        "OrderPlaced",
-        "OrderConfirmed",
-        "OrderShipped",
-    ]
-    assert answers[0][1] == shown[0]
-    assert answers[3][1]["tracking_number"] == "1234-5678"
-
-
-def split(block: str) -> list[str]:
-    """Give the commands of a block, each of which starts a line with curl."""
-    return [f"curl{command}" for command in re.split(r"^curl", block, flags=re.MULTILINE)[1:]]
-
-
-async def answer(command: str) -> tuple[int | None, dict[str, Any]]:
-    """Run a command; give the status, where it shows one, and the body."""
-    process = await asyncio.create_subprocess_shell(
-        command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
-    )
-    output = (await process.communicate())[0].decode().replace("\r", "")
-    head, _, body = output.rpartition("\n\n")
-    content: dict[str, Any] = json.loads(body)
-    return int(head.split()[1]) if head else None, content
+    assert len(paths) > 10
+    async with httpx.AsyncClient(base_url=up.queries) as http, asyncio.timeout(30):
+        for path in paths:
+            async with http.stream("GET", path) as answer:
+                assert answer.status_code == 200, path
+    async with httpx.AsyncClient(base_url=up.commands) as http:
+        for path in ("/openapi.json", "/health/ready"):
+            assert (await http.get(path)).status_code == 200

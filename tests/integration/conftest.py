@@ -1,27 +1,55 @@
-"""Fixtures of the integration tests."""
+"""Fixtures of the integration tests; whatever they are answered, the API documents tell."""
 
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+import pytest_asyncio
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from command_service.postgres_store import PostgresEventStore
 from tests.support.apps import command_service, query_service
+from tests.support.databases import Server, cloned, connected
+from tests.support.documented import watched
 
 
 @pytest.fixture
 async def commands(database: str) -> AsyncIterator[httpx.AsyncClient]:
     async with command_service(database) as client:
-        yield client
+        yield watched(client, "command")
 
 
 @pytest.fixture
 async def http(database: str) -> AsyncIterator[httpx.AsyncClient]:
     async with query_service(database) as client:
-        yield client
+        yield watched(client, "query")
 
 
 @pytest.fixture
 def store(engine: AsyncEngine) -> PostgresEventStore:
     return PostgresEventStore(engine)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def unchanged(postgres: Server, template: str) -> AsyncIterator[str]:
+    """The URL of an empty database for the tests of a module that change nothing."""
+    async with cloned(postgres, template) as url:
+        yield url
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def unchanged_engine(unchanged: str) -> AsyncIterator[AsyncEngine]:
+    async with connected(unchanged) as engine:
+        yield engine
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def refusing_commands(unchanged: str) -> AsyncIterator[httpx.AsyncClient]:
+    async with command_service(unchanged) as client:
+        yield watched(client, "command")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def refusing_queries(unchanged: str) -> AsyncIterator[httpx.AsyncClient]:
+    async with query_service(unchanged) as client:
+        yield watched(client, "query")

@@ -74,6 +74,16 @@ async def test_analytics_are_not_older_than_a_parked_event_that_is_wanted(
         assert_problem(await http.get("/analytics/statuses", headers={"Event-Position": "2"}), 503, "read-model-behind")
 
 
+async def test_analytics_are_refreshed_for_whoever_waits(database: str, store: PostgresEventStore) -> None:
+    """I9, though nothing else would refresh them within the time that a read waits."""
+    async with query_service(database, refresh_seconds=3600) as http:
+        for seed in range(3):
+            await append_orders(store, 5, seed=seed)
+            head = await store.head()
+            answer = await get(http, "/analytics/statuses", head)
+            assert (answer.status_code, int(answer.headers["Event-Position"])) == (200, head)
+
+
 async def test_analytics_do_not_wait_for_projections_that_they_are_not_made_of(
     database: str, engine: AsyncEngine, store: PostgresEventStore
 ) -> None:

@@ -86,15 +86,18 @@ BAD_BODIES = {
 }
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("case", list(BAD_BODIES))
 async def test_a_bad_body_is_refused_and_changes_nothing(
-    commands: httpx.AsyncClient, engine: AsyncEngine, case: str
+    refusing_commands: httpx.AsyncClient, unchanged_engine: AsyncEngine, case: str
 ) -> None:
     body, pointer = BAD_BODIES[case]
-    problem = assert_problem(await commands.post("/orders", content=body, headers=JSON), 422, "validation-failed")
+    problem = assert_problem(
+        await refusing_commands.post("/orders", content=body, headers=JSON), 422, "validation-failed"
+    )
     assert pointer in [error["pointer"] for error in problem["errors"]]
     assert all(error["message"] for error in problem["errors"])
-    assert await events(engine) == []
+    assert await events(unchanged_engine) == []
 
 
 GOOD_BODIES = {
@@ -140,16 +143,17 @@ async def test_confirm_refuses_any_other_body(commands: httpx.AsyncClient, engin
     assert len(await events(engine)) == 1
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     "content_type",
     ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", "application/json; charset=latin-1", "x"],
 )
 async def test_another_media_type_is_refused(
-    commands: httpx.AsyncClient, engine: AsyncEngine, content_type: str
+    refusing_commands: httpx.AsyncClient, unchanged_engine: AsyncEngine, content_type: str
 ) -> None:
-    answer = await commands.post("/orders", content=json.dumps(ORDER), headers={"Content-Type": content_type})
+    answer = await refusing_commands.post("/orders", content=json.dumps(ORDER), headers={"Content-Type": content_type})
     assert_problem(answer, 415, "unsupported-media-type")
-    assert await events(engine) == []
+    assert await events(unchanged_engine) == []
 
 
 @pytest.mark.parametrize(
@@ -172,6 +176,7 @@ async def test_a_10_mb_body_is_refused(commands: httpx.AsyncClient, engine: Asyn
     assert await events(engine) == []
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -189,11 +194,13 @@ async def test_a_10_mb_body_is_refused(commands: httpx.AsyncClient, engine: Asyn
         ("X-Correlation-ID", "x" * 256),
     ],
 )
-async def test_a_bad_header_is_refused(commands: httpx.AsyncClient, engine: AsyncEngine, name: str, value: str) -> None:
-    answer = await commands.post("/orders", json=ORDER, headers=[(name.encode(), value.encode("latin-1"))])
+async def test_a_bad_header_is_refused(
+    refusing_commands: httpx.AsyncClient, unchanged_engine: AsyncEngine, name: str, value: str
+) -> None:
+    answer = await refusing_commands.post("/orders", json=ORDER, headers=[(name.encode(), value.encode("latin-1"))])
     problem = assert_problem(answer, 422, "validation-failed")
     assert problem["errors"][0]["pointer"] == name.lower()
-    assert await events(engine) == []
+    assert await events(unchanged_engine) == []
 
 
 async def test_of_many_errors_the_first_are_told(commands: httpx.AsyncClient) -> None:

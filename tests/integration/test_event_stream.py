@@ -325,12 +325,14 @@ async def test_the_openapi_document_describes_the_stream(query: Served) -> None:
     operation = document["paths"]["/events/stream"]["get"]
     content = operation["responses"]["200"]["content"]
     assert list(content) == ["text/event-stream"]
-    reference = content["text/event-stream"]["itemSchema"]["properties"]["data"]["contentSchema"]["$ref"]
-    assert reference.removeprefix("#/components/schemas/") in document["components"]["schemas"]
+    assert "EventForm" in content["text/event-stream"]["schema"]["description"]
+    assert "EventForm" in document["components"]["schemas"]
+    (example,) = content["text/event-stream"]["examples"].values()
+    assert example["value"].startswith("event: OrderPlaced\n")
     names = {parameter["name"].lower(): parameter["in"] for parameter in operation["parameters"]}
     assert names == {
         "schema": "query", "event_type": "query", "aggregate_id": "query", "correlation_id": "query", "after": "query",
-        "last-event-id": "header",
+        "last-event-id": "header", "x-correlation-id": "header",
     }  # fmt: skip
 
 

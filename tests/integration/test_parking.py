@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from command_service.event_store import Commit
 from command_service.postgres_store import PostgresEventStore
 from shared.event_log.events import EventId, NewEvent, StreamId, Version
-from shared.orders.events import OrderCancelled, OrderConfirmed
+from shared.orders.events import OrderCancelled, OrderConfirmed, OrderShipped
 from tests.support.apps import query_service
 from tests.support.http import assert_problem, get
 from tests.support.orders import START, append_orders, commit, placed
@@ -117,11 +117,56 @@ async def test_a_parked_order_is_not_shown_older_than_wanted(
         assert (await http.get("/orders", headers={"Event-Position": "3"})).status_code == 200
 
 
+async def test_a_parked_order_is_shown_of_one_position(store: PostgresEventStore, http: httpx.AsyncClient) -> None:
+    """I5: what comes behind is not shown, though a projection that was not concerned has applied it."""
+    order_id = uuid4()
+    await store.append([commit(order_id, 0, placed("Mixed"))])
+    unknown = NewEvent(EventId(uuid4()), "OrderConfirmed", 99, "{}", '{"correlation_id": "x"}', START)
+    await store.append([Commit(StreamId("order", order_id), Version(1), (unknown,))])
+    await store.append([commit(order_id, 2, OrderShipped(carrier="Yamato", tracking_number="42"))])
+    await append_orders(store, 10)
+    await get(http, "/orders", await store.head())
+    assert [one["projection"] for one in await parked(http)] == ["order_summaries"]
+    assert await parked(http, "order_details") == []
+    answer = await http.get(f"/orders/{order_id}")
+    order = answer.json()
+    assert answer.headers["Event-Position"] == "1"
+    assert [order[name] for name in ("version", "status", "shipped_at", "carrier")] == [1, "pending", None, None]
+    assert order == (await http.get(f"/orders/{order_id}?version=1")).json()
+
+
+async def test_an_order_whose_lines_are_parked_is_not_there_yet(
+    store: PostgresEventStore, http: httpx.AsyncClient
+) -> None:
+    order_id = uuid4()
+    item = '{"product_name": "x", "quantity": 1, "unit_price": "999999999.99"}'
+    data = f'{{"customer_name": "x", "items": [{item}], "total_amount": "1.00", "shipping_address": null}}'
+    event = NewEvent(EventId(uuid4()), "OrderPlaced", 2, data, '{"correlation_id": "x"}', START)
+    await append_orders(store, 5)
+    await store.append([Commit(StreamId("order", order_id), Version(0), (event,))])
+    head = await store.head()
+    await append_orders(store, 5, seed=1)
+    await get(http, "/orders", await store.head())
+    assert [one["aggregate_id"] for one in await parked(http, "order_items")] == [str(order_id)]
+    problem = assert_problem(await http.get(f"/orders/{order_id}"), 404, "order-not-found")
+    assert problem["position"] == head - 1
+
+
+async def test_an_order_without_lines_is_shown(store: PostgresEventStore, http: httpx.AsyncClient) -> None:
+    """Such as another writer's; ours refuses it."""
+    order_id = uuid4()
+    data = '{"customer_name": "x", "items": [], "total_amount": "0.00", "shipping_address": null}'
+    event = NewEvent(EventId(uuid4()), "OrderPlaced", 2, data, '{"correlation_id": "x"}', START)
+    await store.append([Commit(StreamId("order", order_id), Version(0), (event,))])
+    answer = await get(http, f"/orders/{order_id}", await store.head())
+    assert (answer.status_code, answer.json()["items"]) == (200, [])
+
+
 async def test_the_operator_lists_retries_and_discards(sick: UUID, database: str, store: PostgresEventStore) -> None:
     async with query_service(database) as http:
         head = await store.head()
         await get(http, "/orders", head)
-        code, output = await daicho(database, "parked", "list")
+        code, output = await daicho(database, "parked", "list", COLUMNS="80")
         assert (code, output.count(str(sick)), "InvalidEventData" in output) == (0, 2, True)
         assert await daicho(database, "parked", "retry") == (0, "0 events applied, 2 are parked still\n")
         code, output = await daicho(database, "parked", "retry", "none")

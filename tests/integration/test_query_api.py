@@ -136,6 +136,7 @@ async def test_an_order_that_does_not_exist_is_not_found(http: httpx.AsyncClient
     assert answer.headers["Event-Position"] == "0"
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     ("path", "parameter"),
     [
@@ -188,16 +189,20 @@ async def test_an_order_that_does_not_exist_is_not_found(http: httpx.AsyncClient
         ("/statistics?colour=red", "colour"),
     ],
 )
-async def test_a_bad_parameter_is_refused_by_name(http: httpx.AsyncClient, path: str, parameter: str) -> None:
-    problem = assert_problem(await http.get(path), 422, "validation-failed")
+async def test_a_bad_parameter_is_refused_by_name(
+    refusing_queries: httpx.AsyncClient, path: str, parameter: str
+) -> None:
+    problem = assert_problem(await refusing_queries.get(path), 422, "validation-failed")
     assert parameter in [error["pointer"] for error in problem["errors"]]
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("cursor", ["x", "", "AAAA", "é", "A" * 400, "=" * 8, "W10", "[]", "%00", "null"])
-async def test_a_bad_cursor_is_refused(http: httpx.AsyncClient, cursor: str) -> None:
-    assert_problem(await http.get("/orders", params={"cursor": cursor}), 422, "invalid-cursor")
+async def test_a_bad_cursor_is_refused(refusing_queries: httpx.AsyncClient, cursor: str) -> None:
+    assert_problem(await refusing_queries.get("/orders", params={"cursor": cursor}), 422, "invalid-cursor")
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     ("sort", "keys"),
     [
@@ -212,9 +217,11 @@ async def test_a_bad_cursor_is_refused(http: httpx.AsyncClient, cursor: str) -> 
         ("total_amount", ["1.00", str(UUID(int=1)), "more"]),
     ],
 )
-async def test_a_forged_cursor_is_refused(http: httpx.AsyncClient, sort: Sort, keys: list[str]) -> None:
+async def test_a_forged_cursor_is_refused(refusing_queries: httpx.AsyncClient, sort: Sort, keys: list[str]) -> None:
     cursor = encode_cursor(_name(OrderFilters(sort=sort)), keys)
-    assert_problem(await http.get("/orders", params={"sort": sort, "cursor": cursor}), 422, "invalid-cursor")
+    assert_problem(
+        await refusing_queries.get("/orders", params={"sort": sort, "cursor": cursor}), 422, "invalid-cursor"
+    )
 
 
 async def test_a_cursor_is_of_its_own_sort_and_filters(http: httpx.AsyncClient, store: PostgresEventStore) -> None:
@@ -305,9 +312,10 @@ async def test_the_openapi_document_names_the_position_headers(http: httpx.Async
     document = (await http.get("/openapi.json")).json()
     for path in ("/orders", "/orders/{order_id}", "/statistics"):
         names = [parameter["name"] for parameter in document["paths"][path]["get"]["parameters"]]
-        assert {"event-position", "prefer", "min_position"} <= set(names)
+        assert {"Event-Position", "Prefer", "min_position"} <= set(names)
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     ("path", "name"),
     [
@@ -326,8 +334,8 @@ async def test_the_openapi_document_names_the_position_headers(http: httpx.Async
         ("/projections?colour=red", "colour"),
     ],
 )
-async def test_a_bad_parameter_is_named(http: httpx.AsyncClient, path: str, name: str) -> None:
-    problem = assert_problem(await http.get(path), 422, "validation-failed")
+async def test_a_bad_parameter_is_named(refusing_queries: httpx.AsyncClient, path: str, name: str) -> None:
+    problem = assert_problem(await refusing_queries.get(path), 422, "validation-failed")
     assert problem["errors"][0]["pointer"].split(".")[0] == name
 
 

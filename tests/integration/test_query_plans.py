@@ -1,4 +1,4 @@
-"""Lists of orders are read out of indexes in order: `docs/queries.md` holds. `--orders 1000000` is the full size."""
+"""Lists of orders are read out of indexes in order: `docs/reference/queries.md` holds. `--orders 1000000` is the full size."""
 
 import math
 from collections.abc import AsyncIterator

@@ -210,7 +210,9 @@ async def test_a_log_rewritten_with_its_seals_does_not_match_an_anchor(log: str,
     assert await first_altered(log, result.head) == EVENTS
 
 
-AUDIT = re.findall(r"```sql\n(.*?)```", (Path(__file__).parents[2] / "docs" / "audit.md").read_text("utf-8"), re.DOTALL)
+AUDIT = re.findall(
+    r"```sql\n(.*?)```", (Path(__file__).parents[2] / "docs" / "how-to" / "verify.md").read_text("utf-8"), re.DOTALL
+)
 
 
 async def audited(engine: AsyncEngine) -> list[list[tuple[object, ...]]]:

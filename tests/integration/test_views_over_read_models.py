@@ -4,7 +4,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from command_service.postgres_store import PostgresEventStore
@@ -90,6 +90,32 @@ async def test_a_view_of_others_is_not_left_on_old_tables(database: str, engine:
         await run(engine, "DROP VIEW reporting.customers")
         await rebuilt.rebuilder().rebuild()
     assert await column(engine, "SELECT state FROM read_model.checkpoints WHERE generation <> 'live'") == ["kept"]
+
+
+async def test_a_view_of_another_owner_is_as_bad(database: str, engine: AsyncEngine) -> None:
+    """The service's role could not move it, and would try for ever."""
+    await projected(database, engine)
+    await run(engine, "CREATE VIEW read_model.mine AS SELECT customer_name FROM read_model.order_summaries")
+    await run(engine, "ALTER ROLE daicho_query LOGIN")
+    as_service = make_url(database).set(username="daicho_query").render_as_string(hide_password=False)
+    async with rebuilding(as_service) as rebuilt:
+        await rebuilt.request("order_summaries")
+        with pytest.raises(ViewsOfOthers, match=r"read_model\.mine.*owner daicho_query"):
+            await rebuilt.rebuilder().rebuild()
+        await run(engine, "ALTER VIEW read_model.mine OWNER TO daicho_query")
+        await rebuilt.rebuilder().rebuild()
+    assert len(await column(engine, "SELECT customer_name FROM read_model.mine")) > 0
+
+
+async def test_a_superuser_leaves_views_their_owners(database: str, engine: AsyncEngine) -> None:
+    await projected(database, engine)
+    await run(engine, "CREATE VIEW read_model.mine AS SELECT customer_name FROM read_model.order_summaries")
+    owner = "SELECT viewowner FROM pg_views WHERE viewname = 'mine' AND schemaname = 'read_model'"
+    before = await column(engine, owner)
+    async with rebuilding(database) as rebuilt:
+        await rebuilt.request("order_summaries")
+        await rebuilt.rebuilder().rebuild()
+    assert await column(engine, owner) == before != ["daicho_query"]
 
 
 async def test_a_view_made_while_rebuilding_holds_the_swap_up(database: str, engine: AsyncEngine) -> None:

@@ -1,4 +1,4 @@
-"""`daicho up` as a process, on free ports and a data directory of the test's own."""
+"""`daicho up`, or `daicho demo`, as a process, on free ports and a data directory of the test's own."""
 
 import asyncio
 import os
@@ -15,9 +15,10 @@ from tests.support.waiting import wait_until
 
 
 class Up:
-    """A running `daicho up`."""
+    """A running `daicho up`, or another command that runs everything."""
 
-    def __init__(self, data_dir: Path, command_port: int, query_port: int) -> None:
+    def __init__(self, data_dir: Path, command_port: int, query_port: int, *arguments: str) -> None:
+        self.arguments = arguments or ("up",)
         self.commands = f"http://127.0.0.1:{command_port}"
         self.queries = f"http://127.0.0.1:{query_port}"
         self.environment = {
@@ -31,7 +32,7 @@ class Up:
 
     async def start(self, *, start_new_session: bool = False) -> asyncio.subprocess.Process:
         self.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "daicho", "up", start_new_session=start_new_session,
+            sys.executable, "-m", "daicho", *self.arguments, start_new_session=start_new_session,
             env=self.environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
         return self.process

@@ -78,7 +78,7 @@ def test_every_error_that_a_request_can_meet_has_a_problem() -> None:
 
 def test_problems_are_those_of_the_contract() -> None:
     problems = {problem for table in TABLES for problem in table.values()}
-    problems |= {web_problems.VALIDATION_FAILED, *web_problems._HTTP_PROBLEMS.values()}
+    problems |= {web_problems.VALIDATION_FAILED, *web_problems.HTTP_PROBLEMS.values()}
     assert {problem.slug: problem.status for problem in problems} == SLUGS
     assert len(problems) == len(SLUGS), "one slug has two titles or two statuses"
 
@@ -103,7 +103,7 @@ def test_an_error_without_a_problem_of_its_own_has_that_of_its_nearest_base() ->
     ("module", "also"),
     [
         ("decider", {"command_service.decider", f"{ORDERS}.commands", f"{ORDERS}.errors", "shared.orders.events"}),
-        ("commands", {"pydantic", f"{ORDERS}.values"}),
+        ("commands", {"pydantic", f"{ORDERS}.values", "shared.orders.examples"}),
         ("values", {"pydantic", "pycountry", "shared.text"}),
         ("errors", {"shared.orders.errors"}),
     ],

@@ -1,5 +1,5 @@
 -- Each index keeps the orders of a status, or of a customer in a status, in a sort of lists, with order_id for ties. A
--- list merges as many walks as it wants statuses, so that orders of any status need no index of their own: docs/queries.md.
+-- list merges as many walks as it wants statuses, so that orders of any status need no index of their own: docs/reference/queries.md.
 -- order_summaries_status_placed_at_idx stays as it is.
 DROP INDEX
     read_model.order_summaries_placed_at_idx,

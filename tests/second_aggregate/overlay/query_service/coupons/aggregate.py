@@ -1,22 +1,20 @@
 """Coupons over HTTP, and as the composition root takes them."""
 
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, ConfigDict
 from query_service.coupons.projection import COUPONS_PROJECTION, coupons
 from shared.coupons.events import AGGREGATE_TYPE, EVENTS, PROBLEMS, CouponNotFound
-from sqlalchemy import bindparam, select
+from sqlalchemy import ColumnElement, Select, select
 
 from query_service.aggregate import Aggregate
-from query_service.read_your_writes import read_model
+from query_service.read_your_writes import ReadRoute, read_model
 from query_service.reading import ReadModel
 from shared.event_log.events import StreamId
 
-router = APIRouter(prefix="/coupons", tags=["coupons"])
-
-_COUPON = select(coupons).where(coupons.c.coupon_id == bindparam("coupon_id"))
+router = APIRouter(prefix="/coupons", tags=["coupons"], route_class=ReadRoute)
 
 
 class CouponAnswer(BaseModel):
@@ -35,11 +33,15 @@ async def get_coupon(
 ) -> CouponAnswer:
     """Give one coupon."""
     coupon = StreamId(AGGREGATE_TYPE, coupon_id)
-    position, rows = await read.fetch(_COUPON, {"coupon_id": coupon_id}, [COUPONS_PROJECTION.name], coupon)
-    if not rows:
+    position, row = await read.fetch_one(_coupon, [COUPONS_PROJECTION.name], coupon)
+    if row is None:
         raise CouponNotFound("There is no coupon with this id.")
     response.headers["Event-Position"] = str(position)
-    return CouponAnswer.model_validate(rows[0])
+    return CouponAnswer.model_validate(row)
+
+
+def _coupon(coupon_id: ColumnElement[UUID]) -> Select[Any]:
+    return select(coupons).where(coupons.c.coupon_id == coupon_id)
 
 
 COUPONS = Aggregate(AGGREGATE_TYPE, EVENTS, (COUPONS_PROJECTION,), router, PROBLEMS)

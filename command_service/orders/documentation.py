@@ -1,0 +1,72 @@
+"""What the API document tells of the order commands."""
+
+from command_service.documentation import command
+from command_service.orders.errors import InvalidTransition, OrderAlreadyExists, OrderNotFound
+from shared.orders.examples import ADDRESS, CUSTOMER, ITEM, ORDER_ID, REASON, SHIPPED
+from shared.orders.values import OrderStatus
+from shared.web.documentation import Chapter, Examples, invalid
+
+_ITEMS = [ITEM, {"product_name": "Teapot", "quantity": 1, "unit_price": "48.00"}]
+_UNKNOWN_FIELD = invalid((("body", "colour"), "Extra inputs are not permitted"))
+
+
+def _order(status: OrderStatus, version: int) -> Examples:
+    return {
+        f"The order is {status}": {
+            "order_id": ORDER_ID,
+            "status": status.value,
+            "version": version,
+            "position": version,
+        }
+    }
+
+
+CHAPTER = Chapter(
+    "orders",
+    "An order is placed, then confirmed, then shipped; until it is shipped, it can be cancelled.",
+    {
+        "placeOrder": command(
+            "The order is placed",
+            _order(OrderStatus.PENDING, 1),
+            {
+                "The least": {"customer_name": CUSTOMER, "items": [ITEM]},
+                "With an id of your own, and an address": {
+                    "order_id": ORDER_ID,
+                    "customer_name": CUSTOMER,
+                    "items": _ITEMS,
+                    "shipping_address": ADDRESS,
+                },
+            },
+            [
+                invalid(
+                    (("body", "items", 0, "quantity"), "Input should be greater than or equal to 1"),
+                    (("body", "shipping_address", "country"), "must be an ISO 3166-1 alpha-2 country code, such as JP"),
+                ),
+                OrderAlreadyExists(),
+            ],
+            creates=True,
+        ),
+        "confirmOrder": command(
+            "The order is confirmed",
+            _order(OrderStatus.CONFIRMED, 2),
+            {"It needs no more, not even this": {}},
+            [_UNKNOWN_FIELD, OrderNotFound(), InvalidTransition("confirmed", OrderStatus.SHIPPED)],
+        ),
+        "shipOrder": command(
+            "The order is shipped",
+            _order(OrderStatus.SHIPPED, 3),
+            {"With a number to track it by": SHIPPED, "By whom is not told": {}},
+            [_UNKNOWN_FIELD, OrderNotFound(), InvalidTransition("shipped", OrderStatus.PENDING)],
+        ),
+        "cancelOrder": command(
+            "The order is cancelled",
+            _order(OrderStatus.CANCELLED, 2),
+            {"Why": {"reason": REASON}},
+            [
+                invalid((("body", "reason"), "Field required")),
+                OrderNotFound(),
+                InvalidTransition("cancelled", OrderStatus.SHIPPED),
+            ],
+        ),
+    },
+)
