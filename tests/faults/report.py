@@ -6,8 +6,9 @@ from itertools import islice
 
 from tests.faults.checker import Violation
 from tests.faults.history import Command, Outcome
-from tests.faults.nemesis import POSTGRES_FAULTS, SERVICE_FAULTS
+from tests.faults.postgres_faults import POSTGRES_FAULTS
 from tests.faults.run import Result
+from tests.faults.service_faults import SERVICE_FAULTS
 
 _SHOWN = 3
 """Violations of one invariant that are told of in full."""

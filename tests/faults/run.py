@@ -13,9 +13,12 @@ from sqlalchemy import text
 from tests.faults.checker import Violation, check
 from tests.faults.clients import CLIENTS, Client, Service, sessions
 from tests.faults.cluster import Build, Cluster, cluster
+from tests.faults.fault import FaultKind, Hand
 from tests.faults.followers import follow_pages, follow_stream, sample_rows
 from tests.faults.history import Ending, History, LogRow, Outcome
-from tests.faults.nemesis import POSTGRES_FAULTS, SERVICE_FAULTS, FaultKind, Hand, torment
+from tests.faults.nemesis import torment
+from tests.faults.postgres_faults import POSTGRES_FAULTS
+from tests.faults.service_faults import SERVICE_FAULTS
 from tests.support.databases import connected
 from tests.support.processes import daicho
 from tests.support.replay import read_models

@@ -7,13 +7,14 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.faults import nemesis
 from tests.faults.broken import positions_from_a_sequence
 from tests.faults.cluster import Build
 from tests.faults.conftest import MUTANTS
-from tests.faults.nemesis import FaultKind, backends_terminated
+from tests.faults.fault import FaultKind
+from tests.faults.postgres_faults import POSTGRES_FAULTS, backends_terminated
 from tests.faults.report import told
 from tests.faults.run import Plan, run
+from tests.faults.service_faults import SERVICE_FAULTS
 
 pytestmark = pytest.mark.faults
 
@@ -32,7 +33,7 @@ class Mutant(NamedTuple):
 
 
 def _faults(*names: str) -> Sequence[FaultKind]:
-    return [kind for kind in (*nemesis.SERVICE_FAULTS, *nemesis.POSTGRES_FAULTS) if kind.name in names]
+    return [kind for kind in (*SERVICE_FAULTS, *POSTGRES_FAULTS) if kind.name in names]
 
 
 def _terminated(names: str) -> FaultKind:

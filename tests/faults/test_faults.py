@@ -3,9 +3,10 @@
 import pytest
 
 from tests.faults.conftest import TABLE
-from tests.faults.nemesis import POSTGRES_FAULTS, SERVICE_FAULTS
+from tests.faults.postgres_faults import POSTGRES_FAULTS
 from tests.faults.report import figures, told
 from tests.faults.run import Plan, run
+from tests.faults.service_faults import SERVICE_FAULTS
 
 pytestmark = pytest.mark.faults
 
