@@ -8,7 +8,7 @@ SITE := .site
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo migrate check fix test browser load docs golden reference api bench requirements clean
+.PHONY: help up demo migrate check fix test browser load faults docs golden reference api bench requirements clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,7 +34,7 @@ fix: $(DEV) ## mend what lint and format can mend
 	$(BIN)/ruff format .
 
 test: $(DEV) ## the test suite, against a real PostgreSQL
-	$(BIN)/python -m pytest -m "not load and not browser" -n 4
+	$(BIN)/python -m pytest -m "not load and not faults and not browser" -n 4
 
 browser: $(DEV) ## the dashboard in Chromium, with 100,000 orders of history; skipped where there is no Chromium
 	$(BIN)/python -m pytest -m browser -rsP --history 100000
@@ -42,6 +42,9 @@ browser: $(DEV) ## the dashboard in Chromium, with 100,000 orders of history; sk
 load: $(DEV) ## crash tests, and tests at full size: 320,000 commands, a log of 1,000,000 events verified and moved, 1,000 streams
 	$(BIN)/python -m pytest -m load -rP --commands 5000 --events 1000000 --clients 1000 --streamed 10000 --kills 10
 	$(BIN)/python -m pytest tests/integration/test_query_plans.py --orders 1000000 --timeout 600
+
+faults: $(DEV) ## real processes under load and faults: a fixed seed and three at random, and builds broken on purpose
+	$(BIN)/python -m pytest -m faults --session-timeout 600
 
 docs: $(DEV) ## the documentation as a site, in .site/
 	$(BIN)/sphinx-build --quiet --fresh-env --fail-on-warning docs $(SITE)
