@@ -39,7 +39,7 @@ test: $(DEV) ## the test suite, against a real PostgreSQL
 browser: $(DEV) ## the dashboard in Chromium, with 100,000 orders of history; skipped where there is no Chromium
 	$(BIN)/python -m pytest -m browser -rsP --history 100000
 
-load: $(DEV) ## crash tests, and tests at full size: 320,000 commands, a log of 1,000,000 events verified and moved, 1,000 streams
+load: $(DEV) ## crash tests, tests at full size (320,000 commands, a log of 1,000,000 events, 1,000 streams), and whole walks: tutorial, demo, generated clients
 	$(BIN)/python -m pytest -m load -rP --commands 5000 --events 1000000 --clients 1000 --streamed 10000 --kills 10
 	$(BIN)/python -m pytest tests/integration/test_query_plans.py --orders 1000000 --timeout 600
 
