@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 from rich.live import Live
-from rich.table import Table
+from rich.table import Column, Table
 from sqlalchemy import text
 
 from daicho.read_side import ReadSide, read_side
@@ -43,7 +43,8 @@ def status_table(statuses: Sequence[ProjectionStatus], *, listening: int, append
     """Make the table."""
     head = max((status.head for status in statuses), default=0)
     caption = f"log at {head:,} · {appending} command and {listening} query services connected to it"
-    table = Table("projection", "state", "position", "lag", "seconds", "parked", "rebuild", "undo", caption=caption)
+    names = (Column("projection", no_wrap=True), Column("state", no_wrap=True))
+    table = Table(*names, "position", "lag", "seconds", "parked", "rebuild", "undo", caption=caption)
     for status in statuses:
         table.add_row(
             f"{status.name} v{status.version}",

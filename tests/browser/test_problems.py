@@ -200,3 +200,15 @@ async def test_what_is_asked_for_again_is_not_refused_as_done_by_another(dashboa
     await page.get_by_role("button", name="Confirm").click()
     await expect(page.locator(".order-status")).to_have_text(re.compile("Confirmed.*Version 2"))
     await expect(page.get_by_text("nothing was done")).to_have_count(0)
+
+
+@pytest.mark.parametrize("width", [360, 1600])
+async def test_the_longest_names_stay_within_the_page(dashboard: Dashboard, width: int) -> None:
+    item = {"product_name": "X" * 200, "quantity": 1, "unit_price": "1.00"}
+    order = {"customer_name": "W" * 200, "items": [item]}
+    order_id = (await dashboard.post("/orders", order))["order_id"]
+    page = await dashboard.window(f"/?order={order_id}", viewport={"width": width, "height": 900})
+    for path in (f"/?order={order_id}", "/"):
+        await page.goto(f"{dashboard.query.url}{path}")
+        await expect(page.get_by_text("W" * 200).first).to_be_visible()
+        assert await page.evaluate("document.documentElement.scrollWidth") <= width
