@@ -6,11 +6,13 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 
 import typer
 from pydantic import SecretStr
 
 from command_service.settings import CommandSettings
+from daicho.development_keys import development_keys
 from daicho.embedded_postgres import EmbeddedPostgres, only_one
 from daicho.ledger import embedded, service_urls
 from daicho.migrate import migrate
@@ -18,7 +20,7 @@ from daicho.services import Service
 from daicho.settings import OperatorSettings
 from daicho.signals import stop_event
 from query_service.settings import QuerySettings
-from shared.settings import load
+from shared.settings import load_service
 from shared.supervision import Supervisor
 
 _logger = logging.getLogger(__name__)
@@ -26,34 +28,46 @@ _logger = logging.getLogger(__name__)
 _POSTGRES_CHECK_SECONDS = 1.0
 
 
-async def up(settings: OperatorSettings) -> None:
+async def up(settings: OperatorSettings, *, with_identity: bool = False) -> None:
     """Run everything until SIGINT, SIGTERM or SIGHUP, then end it in order, PostgreSQL last.
 
-    Raises `OperatorError` or `DatabaseUnavailable` if something does not start.
+    With identity, the services take the access tokens of `daicho token`. Raises `OperatorError` or `DatabaseUnavailable` if something does not start.
     """
     stop = stop_event()
-    async with serving(settings, stop):
+    identity = development_keys(settings).variables if with_identity else {}
+    async with serving(settings, stop, identity):
         await stop.wait()
 
 
 @asynccontextmanager
-async def serving(settings: OperatorSettings, stop: asyncio.Event) -> AsyncIterator[None]:
+async def serving(
+    settings: OperatorSettings, stop: asyncio.Event, identity: Mapping[str, str] = MappingProxyType({})
+) -> AsyncIterator[None]:
     """Run everything while this lasts. It begins when both services are ready, or `stop` is set before.
+
+    `identity` has the variables by which the services ask for tokens, where the environment has none.
 
     Raises as `up`.
     """
     for service_settings in (CommandSettings, QuerySettings):
-        load(service_settings, database_url=settings.database_url or SecretStr("postgresql:///"))
+        load_service(
+            service_settings, database_url=settings.database_url or SecretStr("postgresql:///"), **_fields(identity)
+        )
     command, query = services(settings)
     for service in (command, query):
         service.require_free_port()
     async with _databases(settings) as databases, Supervisor() as supervisor:
-        supervisor.start("command service", partial(command.run, databases.for_commands))
-        supervisor.start("query service", partial(query.run, databases.for_queries))
+        supervisor.start("command service", partial(command.run, {**databases.for_commands, **identity}))
+        supervisor.start("query service", partial(query.run, {**databases.for_queries, **identity}))
         if await _all_ready((command, query), stop):
             typer.echo(f"\n  commands  {command.url}\n  queries   {query.url}\n\n  Ctrl-C stops.\n")
         yield
         typer.echo("stopping …")
+
+
+def _fields(variables: Mapping[str, str]) -> Mapping[str, str]:
+    """Give the fields of the settings that are read from these variables."""
+    return {name.removeprefix("DAICHO_").lower(): value for name, value in variables.items()}
 
 
 def services(settings: OperatorSettings) -> tuple[Service, Service]:
