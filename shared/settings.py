@@ -28,17 +28,17 @@ class IdentitySettings(BaseSettings):
 
     token_issuer: str | None = Field(default=None, description="Whose access tokens are taken: their `iss`")
     token_audience: str = Field(default="daicho", description="What access tokens must be for: their `aud`")
-    jwks_url: SecretStr | None = Field(default=None, description="Where the issuer publishes its keys")
+    jwks_url: str | None = Field(default=None, description="Where the issuer publishes its keys")
     jwks_file: Path | None = Field(default=None, description="The issuer's keys in a file, instead of a URL")
 
     @field_validator("jwks_url")
     @classmethod
-    def _encrypted(cls, url: SecretStr | None) -> SecretStr | None:
+    def _encrypted(cls, url: str | None) -> str | None:
         if url is not None:
-            parts = urlsplit(url.get_secret_value())
+            parts = urlsplit(url)
             is_safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
-            if not is_safe or not parts.hostname:
-                raise ValueError("must be an https URL; http is for loopback")
+            if not is_safe or not parts.hostname or "@" in parts.netloc:
+                raise ValueError("must be an https URL without a password; http is for loopback")
         return url
 
     @field_validator("jwks_file")
@@ -65,7 +65,7 @@ class IdentitySettings(BaseSettings):
         if self.token_issuer is None:
             return None
         if self.jwks_url is not None:
-            source = keys_of_url(self.jwks_url.get_secret_value())
+            source = keys_of_url(self.jwks_url)
         else:
             assert self.jwks_file is not None
             source = keys_of_file(self.jwks_file)

@@ -56,9 +56,14 @@ class KeySource:
                 _logger.warning("token keys: %s", self._problem)
             self._read_at = self._clock()
 
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether there are no keys at all."""
+        return self._text is None
+
     async def check(self) -> None:
         """Raise `KeysUnavailable` if there are no keys at all."""
-        if self._text is None:
+        if self.is_empty:
             raise KeysUnavailable(f"there are no token keys: {self._problem}")
 
     async def require_current(self) -> None:
@@ -103,7 +108,7 @@ def keys_of_url(url: str) -> KeySource:
 
 
 def _reason(error: Exception) -> str:
-    """Tell what went wrong, without the URL, which may hold credentials."""
+    """Tell what went wrong, in words that may be shown to anyone who asks for `/health/ready`."""
     match error:
         case httpx.HTTPStatusError():
             return f"the answer is {error.response.status_code}"

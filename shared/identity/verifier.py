@@ -8,7 +8,7 @@ from typing import Any
 
 import jwt
 
-from shared.identity.errors import InvalidToken
+from shared.identity.errors import InvalidToken, KeysUnavailable
 from shared.identity.key_set import ALGORITHMS
 from shared.identity.key_source import KeySource
 
@@ -91,7 +91,8 @@ class TokenVerifier:
             raise InvalidToken("it is not an access token")
         if (key := self.source.keys.find(key_id, algorithm)) is None:
             await self.source.refresh()
-            await self.source.check()
+            if self.source.is_empty:
+                raise KeysUnavailable("Access tokens cannot be verified right now.")
             key = self.source.keys.find(key_id, algorithm)
         if key is None:
             raise InvalidToken("it is signed with an unknown key")

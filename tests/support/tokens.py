@@ -44,7 +44,7 @@ class SigningKey:
 
 def good_claims() -> dict[str, Any]:
     now = int(time.time())
-    return {"iss": ISSUER, "aud": AUDIENCE, "sub": "aiko", "scope": ALL_SCOPES, "iat": now, "exp": now + 600}
+    return {"iss": ISSUER, "aud": AUDIENCE, "sub": "aiko", "scope": ALL_SCOPES, "iat": now, "exp": now + 86_400}
 
 
 def key_set(*keys: SigningKey) -> bytes:
