@@ -47,7 +47,7 @@ class Issuer:
 @pytest.mark.parametrize("key", [ONE, OTHER, RSA], ids=lambda key: key.algorithm)
 async def test_a_token_tells_whose_it_is_and_what_it_allows(key: SigningKey) -> None:
     caller = await Issuer(ONE, OTHER, RSA).verifier().verify(key.token(sub="aiko", scope="a b:c").encode())
-    assert (caller.identity, caller.scopes, caller.is_authenticated) == ("aiko", {"a", "b:c"}, True)
+    assert (caller.identity, caller.scopes, caller.is_authenticated) == ("aiko", frozenset({"a", "b:c"}), True)
     assert caller.display_name == "aiko"
 
 
@@ -132,15 +132,16 @@ async def test_clocks_may_be_half_a_minute_apart() -> None:
     verifier = Issuer(ONE).verifier()
     now = int(time.time())
     for claims in ({"exp": now - 15}, {"nbf": now + 15}, {"iat": now + 15}):
-        assert (await verifier.verify(ONE.token(**claims).encode())).identity == "aiko"
+        assert (await verifier.verify(ONE.token(None, **claims).encode())).identity == "aiko"
 
 
 async def test_times_that_are_none_are_refused() -> None:
     verifier = Issuer(ONE).verifier()
     for name in ("exp", "nbf", "iat"):
-        for value in (1e400, float("nan"), "soon", [1], {}):
+        values: list[Any] = [1e400, float("nan"), "soon", [1], {}]
+        for value in values:
             with pytest.raises(InvalidToken):
-                await verifier.verify(ONE.token(**{name: value}).encode())
+                await verifier.verify(ONE.token(None, **{name: value}).encode())
 
 
 async def test_a_known_token_is_forgotten_when_it_expires() -> None:
@@ -203,7 +204,8 @@ async def test_keys_that_cannot_be_read_leave_the_earlier_ones(caplog: pytest.Lo
     verifier = issuer.verifier()
     await issuer.source.refresh()
     await issuer.source.require_current()
-    for number, text in enumerate((OSError(2, "No such file"), b"{", b'{"keys": []}', b"[" * 100_000), 1):
+    texts: list[bytes | Exception] = [OSError(2, "No such file"), b"{", b'{"keys": []}', b"[" * 100_000]
+    for number, text in enumerate(texts, 1):
         issuer.text, issuer.now = text, 20.0 * number
         await issuer.source.refresh()
         assert (await verifier.verify(ONE.token(jti=str(number)).encode())).identity == "aiko"
