@@ -20,7 +20,7 @@ from daicho.services import Service
 from daicho.settings import OperatorSettings
 from daicho.signals import stop_event
 from query_service.settings import QuerySettings
-from shared.settings import load_service
+from shared.settings import load, require_identity
 from shared.supervision import Supervisor
 
 _logger = logging.getLogger(__name__)
@@ -49,13 +49,13 @@ async def serving(
 
     Raises as `up`.
     """
-    for service_settings in (CommandSettings, QuerySettings):
-        load_service(
-            service_settings, database_url=settings.database_url or SecretStr("postgresql:///"), **_fields(identity)
-        )
+    url = settings.database_url or SecretStr("postgresql:///")
+    loaded = [load(one, database_url=url, **_fields(identity)) for one in (CommandSettings, QuerySettings)]
     command, query = services(settings)
     for service in (command, query):
         service.require_free_port()
+    for one in loaded:
+        require_identity(one)
     async with _databases(settings) as databases, Supervisor() as supervisor:
         supervisor.start("command service", partial(command.run, {**databases.for_commands, **identity}))
         supervisor.start("query service", partial(query.run, {**databases.for_queries, **identity}))

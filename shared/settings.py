@@ -14,10 +14,6 @@ from shared.identity.key_set import KeySet
 from shared.identity.key_source import keys_of_file, keys_of_url
 from shared.identity.verifier import TokenVerifier
 
-_HOW_TO_SET_IDENTITY = (
-    "have it ask for access tokens by DAICHO_TOKEN_ISSUER and either DAICHO_JWKS_URL or DAICHO_JWKS_FILE"
-)
-
 
 class IdentitySettings(BaseSettings):
     """Whose access tokens are taken; without an issuer, requests are let in without."""
@@ -101,13 +97,19 @@ def load(settings: type[S], **given: Any) -> S:
         raise SystemExit(2) from None
 
 
-def load_service(settings: type[V], **given: Any) -> V:
-    """Read a service's settings as `load`; one that others than this machine would reach, and that knows nobody, ends it too."""
-    loaded = load(settings, **given)
-    outside = [host for host in (uvicorn_host(), loaded.host) if host is not None and not is_loopback(host)]
-    if outside and loaded.token_issuer is None:
+def load_service(settings: type[V]) -> V:
+    """Read a service's settings as `load`, then `require_identity`."""
+    loaded = load(settings)
+    require_identity(loaded)
+    return loaded
+
+
+def require_identity(settings: ServiceSettings) -> None:
+    """End the process with code 2 if the service would be reached from other machines and asks nobody who they are."""
+    outside = [host for host in (uvicorn_host(), settings.host) if host is not None and not is_loopback(host)]
+    if outside and settings.token_issuer is None:
         sys.stderr.write(
-            f"DAICHO_HOST: {outside[0]} is not loopback, so others reach the service: {_HOW_TO_SET_IDENTITY}\n"
+            f"DAICHO_HOST: {outside[0]} is not loopback, so others reach the service: have it ask for access tokens by "
+            "DAICHO_TOKEN_ISSUER and either DAICHO_JWKS_URL or DAICHO_JWKS_FILE\n"
         )
         raise SystemExit(2)
-    return loaded
