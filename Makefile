@@ -9,7 +9,7 @@ SITE := .site
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo migrate check audit fix test load docs golden reference api bench requirements clean
+.PHONY: help up demo migrate check audit fix test browser load faults docs golden reference api bench requirements clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,11 +40,17 @@ fix: $(DEV) ## mend what lint and format can mend
 	$(BIN)/ruff format .
 
 test: $(DEV) ## the test suite, against a real PostgreSQL
-	$(BIN)/python -m pytest -m "not load" -n 4
+	$(BIN)/python -m pytest -m "not load and not faults and not browser" -n 4
 
-load: $(DEV) ## crash tests, and tests at full size: 320,000 commands, a log of 1,000,000 events verified and moved, 1,000 streams
+browser: $(DEV) ## the dashboard in Chromium, with 100,000 orders of history; skipped where there is no Chromium
+	$(BIN)/python -m pytest -m browser -rsP --history 100000
+
+load: $(DEV) ## crash tests, tests at full size (320,000 commands, a log of 1,000,000 events, 1,000 streams), and whole walks: tutorial, demo, generated clients
 	$(BIN)/python -m pytest -m load -rP --commands 5000 --events 1000000 --clients 1000 --streamed 10000 --kills 10
 	$(BIN)/python -m pytest tests/integration/test_query_plans.py --orders 1000000 --timeout 600
+
+faults: $(DEV) ## real processes under load and faults: a fixed seed and three at random, and builds broken on purpose
+	$(BIN)/python -m pytest -m faults --session-timeout 600
 
 docs: $(DEV) ## the documentation as a site, in .site/
 	$(BIN)/sphinx-build --quiet --fresh-env --fail-on-warning docs $(SITE)

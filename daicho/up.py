@@ -12,6 +12,7 @@ import typer
 from pydantic import SecretStr
 
 from command_service.settings import CommandSettings
+from daicho.browsers import command_url, cross_origin
 from daicho.development_keys import development_keys
 from daicho.embedded_postgres import EmbeddedPostgres, only_one
 from daicho.ledger import embedded, service_urls
@@ -57,10 +58,14 @@ async def serving(
     for one in loaded:
         require_identity(one)
     async with _databases(settings) as databases, Supervisor() as supervisor:
-        supervisor.start("command service", partial(command.run, {**databases.for_commands, **identity}))
-        supervisor.start("query service", partial(query.run, {**databases.for_queries, **identity}))
+        for_commands = {**databases.for_commands, **cross_origin(query), **identity}
+        for_queries = {**databases.for_queries, **command_url(command), **identity}
+        supervisor.start("command service", partial(command.run, for_commands))
+        supervisor.start("query service", partial(query.run, for_queries))
         if await _all_ready((command, query), stop):
-            typer.echo(f"\n  commands  {command.url}\n  queries   {query.url}\n\n  Ctrl-C stops.\n")
+            typer.echo(
+                f"\n  commands   {command.url}\n  queries    {query.url}\n  dashboard  {query.url}/\n\n  Ctrl-C stops.\n"
+            )
         yield
         typer.echo("stopping …")
 

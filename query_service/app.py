@@ -23,6 +23,7 @@ from query_service.events_api import router as events_router
 from query_service.freshness import Freshness
 from query_service.grouped_reads import GroupedReads
 from query_service.orders.aggregate import ORDERS
+from query_service.orders.dashboard.page import mount_dashboard
 from query_service.parking import require_nothing_parked
 from query_service.projected_position import ProjectedPosition
 from query_service.projection_statuses import ProjectionStatuses
@@ -127,6 +128,7 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
     app.state.retrying = Retrying(log, registry, projections, engines.retry)
     app.state.projections = {projection.name: projection for projection in projections}
     app.state.projection_statuses = ProjectionStatuses(log, engines.read, projections, projector)
+    mount_dashboard(app, settings.command_url)
     return app
 
 

@@ -3,7 +3,7 @@
 from pydantic import Field, SecretStr, field_validator
 
 from shared.database import database_url
-from shared.settings import ServiceSettings
+from shared.settings import PublicUrl, ServiceSettings
 
 
 class QuerySettings(ServiceSettings):
@@ -48,6 +48,10 @@ class QuerySettings(ServiceSettings):
         default=86_400,
         ge=0,
         description="Seconds for which a rebuild can be undone at once: the tables before it are kept",
+    )
+
+    command_url: PublicUrl | None = Field(
+        default=None, description="The command service as browsers reach it; without it the dashboard only shows"
     )
 
     @field_validator("read_database_url", "listen_database_url")

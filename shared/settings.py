@@ -1,11 +1,12 @@
 """Settings that both services take from `DAICHO_*` environment variables."""
 
+import re
 import sys
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.database import database_url
@@ -13,6 +14,28 @@ from shared.hosts import is_loopback, uvicorn_host
 from shared.identity.key_set import KeySet
 from shared.identity.key_source import keys_of_file, keys_of_url
 from shared.identity.verifier import TokenVerifier
+
+_ORIGIN = r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?"
+_URL = re.compile(_ORIGIN + r"(/[A-Za-z0-9._~%/-]*)?")
+
+
+def _public_url(url: str) -> str:
+    if not _URL.fullmatch(url):
+        raise ValueError("must be a URL such as https://example.com/orders")
+    return url.rstrip("/")
+
+
+def _origin(url: str) -> str:
+    if not re.fullmatch(_ORIGIN, url.rstrip("/")):
+        raise ValueError("must be an origin, a scheme and a host and perhaps a port: https://orders.example.com")
+    return url.rstrip("/").lower()
+
+
+PublicUrl = Annotated[str, AfterValidator(_public_url)]
+"""Where browsers reach a service; without a slash at its end."""
+
+Origin = Annotated[str, AfterValidator(_origin)]
+"""Where a page comes from, as browsers write it in `Origin`."""
 
 
 class IdentitySettings(BaseSettings):

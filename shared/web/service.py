@@ -97,6 +97,7 @@ def create_service(
         ],
     )
     app.state.access_rules = rules
+    app.state.asks_for_tokens = verifier is not None
     app.install_problems(problems)
     for one in guarded:
         app.include_router(one.router)

@@ -92,6 +92,7 @@ async def test_ctrl_c_ends_traffic_with_a_summary(up: Up) -> None:
     assert await up.ready()
 
 
+@pytest.mark.load
 async def test_it_runs_everything_where_nothing_runs(data_dir: Path) -> None:
     demo = Up(data_dir, free_port(), free_port(), "demo", "--rate", "50", "--backfill", "200", "--months", "1")
     async with running(demo):

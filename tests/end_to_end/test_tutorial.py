@@ -12,6 +12,7 @@ from tests.support.walkthrough import ROOT, walking
 TUTORIAL = ROOT / "docs" / "tutorial.md"
 
 pytestmark = [
+    pytest.mark.load,
     pytest.mark.timeout(300),
     pytest.mark.skipif("DAICHO_DATABASE_URL" in os.environ, reason="is about the embedded PostgreSQL"),
     pytest.mark.skipif(not (ROOT / ".venv" / "bin" / "daicho").exists(), reason="needs the environment of `make up`"),

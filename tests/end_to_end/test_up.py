@@ -34,6 +34,16 @@ async def test_it_starts_stops_and_carries_on_where_it_was(data_dir: Path) -> No
         assert (await http.post(f"{up.commands}/orders", json=ORDER)).json()["position"] == 2
 
 
+async def test_its_dashboard_may_send_commands_whichever_name_of_loopback_it_was_opened_by(data_dir: Path) -> None:
+    up = Up(data_dir, free_port(), free_port())
+    async with running(up), httpx.AsyncClient() as http:
+        page = await http.get(f"{up.queries}/")
+        assert f"connect-src 'self' {up.commands};" in page.headers["content-security-policy"]
+        for origin in (up.queries, up.queries.replace("127.0.0.1", "localhost")):
+            placed = await http.post(f"{up.commands}/orders", json=ORDER, headers={"Origin": origin})
+            assert placed.headers["access-control-allow-origin"] == origin
+
+
 async def test_what_dies_is_started_again(data_dir: Path) -> None:
     up = Up(data_dir, free_port(), free_port())
     async with running(up) as processes:

@@ -273,9 +273,10 @@ async def test_the_log_is_not_shown_older_than_wanted(store: PostgresEventStore,
         "/events", f"/orders/{order_id}/history", f"/orders/{order_id}?version=1", f"/orders/{order_id}?version=2",
         f"/orders/{order_id}?as_of=2000-01-01T00:00:00Z", f"/orders/{uuid4()}?version=1", f"/orders/{uuid4()}/history",
     ):  # fmt: skip
-        assert_problem(await http.get(path, headers={"Event-Position": "2"}), 503, "read-model-behind")
-        separator = "&" if "?" in path else "?"
-        assert_problem(await http.get(f"{path}{separator}min_position=2"), 503, "read-model-behind")
+        at_once = {"Prefer": "wait=0"}
+        assert_problem(await http.get(path, headers={"Event-Position": "2", **at_once}), 503, "read-model-behind")
+        wanted = f"{path}{'&' if '?' in path else '?'}min_position=2"
+        assert_problem(await http.get(wanted, headers=at_once), 503, "read-model-behind")
     assert (await http.get("/events", headers={"Event-Position": "1"})).status_code == 200
 
 

@@ -153,6 +153,36 @@ async def test_what_holds_no_data_is_open(commands: httpx.AsyncClient, queries: 
     assert (await queries.get("/asyncapi.json")).status_code == 200
 
 
+async def test_the_page_is_open_and_tells_nothing(
+    database: str, commands: httpx.AsyncClient, queries: httpx.AsyncClient
+) -> None:
+    await place(commands, **EVERYTHING)
+    assert (await queries.get("/statistics", headers={**EVERYTHING, "Event-Position": "1"})).status_code == 200
+    page = await unwatched(queries).get("/", headers=EVERYTHING)
+    async with query_service(database) as unguarded:
+        told = await unguarded.get("/")
+    assert (page.status_code, told.status_code) == (200, 200)
+    for data in ("total_revenue", "data-head="):
+        assert data in told.text
+        assert data not in page.text
+
+
+async def test_pages_of_a_named_origin_can_send_tokens_and_read_why_they_are_refused(
+    database: str, tmp_path: Path
+) -> None:
+    origin = "https://orders.example"
+    settings = {**trusting(tmp_path, KEY), "cors_origins": (origin,)}
+    async with command_service(database, **settings) as commands:
+        asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+        preflight = await commands.options("/orders", headers={"Origin": origin, **asked})
+        assert preflight.status_code == 200
+        assert "authorization" in preflight.headers["Access-Control-Allow-Headers"].lower()
+        refused = await place(commands, Origin=origin)
+        assert (refused.status_code, refused.headers["Access-Control-Allow-Origin"]) == (401, origin)
+        assert "WWW-Authenticate" in refused.headers["Access-Control-Expose-Headers"]
+        assert (await place(commands, Origin=origin, **EVERYTHING)).status_code == 201
+
+
 async def test_without_a_token_nobody_learns_what_is_there(
     commands: httpx.AsyncClient, queries: httpx.AsyncClient
 ) -> None:

@@ -6,7 +6,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,12 +19,13 @@ from tests.support.waiting import wait_until
 
 @dataclass(slots=True)
 class Process:
-    """A service's process; `restart` may follow `kill`."""
+    """A service's process; `start` may follow `kill`. With `output`, that file gets what it writes."""
 
     factory: str
     port: int
     environment: Mapping[str, str]
     folder: Path | None = None
+    output: Path | None = None
     process: asyncio.subprocess.Process | None = None
 
     @property
@@ -33,12 +34,18 @@ class Process:
 
     async def start(self) -> None:
         """Start it and wait until it is ready."""
-        self.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "uvicorn", "--factory", self.factory, "--port", str(self.port),
-            "--no-access-log", "--log-level", "warning",
-            env={**os.environ, **self.environment}, cwd=self.folder,
-        )  # fmt: skip
+        await self.launch()
         await wait_until(self._ready, f"{self.factory} is ready", 60.0)
+
+    async def launch(self) -> None:
+        """Start it."""
+        with ExitStack() as stack:
+            output = stack.enter_context(self.output.open("ab")) if self.output is not None else None
+            self.process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "uvicorn", "--factory", self.factory, "--port", str(self.port),
+                "--no-access-log", "--log-level", "warning",
+                env={**os.environ, **self.environment}, cwd=self.folder, stdout=output, stderr=output,
+            )  # fmt: skip
 
     async def kill(self) -> None:
         """End it with SIGKILL."""
@@ -56,6 +63,10 @@ class Process:
     async def _ready(self) -> bool:
         assert self.process is not None
         assert self.process.returncode is None, f"{self.factory} ended with code {self.process.returncode}"
+        return await self.is_ready()
+
+    async def is_ready(self) -> bool:
+        """Tell whether it says that it is ready."""
         try:
             async with httpx.AsyncClient() as client:
                 return (await client.get(f"{self.url}/health/ready")).is_success

@@ -1,4 +1,4 @@
-"""A TCP proxy between a service and PostgreSQL that holds answers back, cuts connections, and lets none in."""
+"""A TCP proxy between a service and PostgreSQL that delays, holds and loses what passes, cuts connections, and lets none in."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -24,6 +24,8 @@ class Proxy:
         self._forwarding.set()
         self._open = True
         self.to_lose = 0
+        self.delay = 0.0
+        """Seconds that each piece takes longer, either way."""
         self._marker = b""
 
     @property
@@ -49,7 +51,7 @@ class Proxy:
     def cut(self, *, stay_away: bool = False) -> None:
         """End every connection, and with `stay_away` let no new one in."""
         self._open = not stay_away
-        for writer in self._writers:
+        for writer in list(self._writers):
             writer.transport.abort()
 
     def heal(self) -> None:
@@ -75,10 +77,14 @@ class Proxy:
             return
         host, port = self._target.query.get("host", self._target.host or "127.0.0.1"), self._target.port or 5432
         assert isinstance(host, str)
-        if host.startswith("/"):
-            there, back = await asyncio.open_unix_connection(str(Path(host) / f".s.PGSQL.{port}"))
-        else:
-            there, back = await asyncio.open_connection(host, port)
+        try:
+            if host.startswith("/"):
+                there, back = await asyncio.open_unix_connection(str(Path(host) / f".s.PGSQL.{port}"))
+            else:
+                there, back = await asyncio.open_connection(host, port)
+        except OSError:  # The server is down; so is the way to it.
+            writer.transport.abort()
+            return
         self._writers |= {writer, back}
         lost = asyncio.Event()
         for forward in (self._requests(reader, back, lost), self._answers(there, writer, lost)):
@@ -89,6 +95,7 @@ class Proxy:
     async def _requests(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, lost: asyncio.Event) -> None:
         with suppress(ConnectionError):
             while data := await source.read(_CHUNK):
+                await asyncio.sleep(self.delay)
                 await self._forwarding.wait()
                 if self.to_lose and self._marker in data:
                     self.to_lose -= 1
@@ -96,14 +103,17 @@ class Proxy:
                 sink.write(data)
                 await sink.drain()
         sink.transport.abort()
+        self._writers.discard(sink)
 
     async def _answers(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, lost: asyncio.Event) -> None:
         with suppress(ConnectionError):
             while (data := await source.read(_CHUNK)) and not lost.is_set():
+                await asyncio.sleep(self.delay)
                 await self._answering.wait()
                 sink.write(data)
                 await sink.drain()
         sink.transport.abort()
+        self._writers.discard(sink)
 
 
 @asynccontextmanager

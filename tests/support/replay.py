@@ -31,13 +31,18 @@ async def read_models(engine: AsyncEngine) -> dict[str, Rows]:
 
 async def replayed(engine: AsyncEngine) -> dict[str, Rows]:
     """Give the rows that the log's events lead to."""
+    async with engine.connect() as connection:
+        query = "SELECT * FROM event_store.events WHERE aggregate_type = 'order' ORDER BY position"
+        return replay(await connection.execute(text(query)))
+
+
+def replay(events: Iterable[Any]) -> dict[str, Rows]:
+    """Give the rows that these events of orders lead to, in the order of `QUERIES`."""
     summaries: dict[Any, dict[str, Any]] = {}
     details: dict[Any, dict[str, Any]] = {}
     items: Rows = []
-    async with engine.connect() as connection:
-        query = "SELECT * FROM event_store.events WHERE aggregate_type = 'order' ORDER BY position"
-        for event in await connection.execute(text(query)):
-            _replay(event, summaries, details, items)
+    for event in events:
+        _replay(event, summaries, details, items)
     totals: dict[str, Rows] = defaultdict(list)
     for summary in summaries.values():
         totals[summary["status"]].append(summary)

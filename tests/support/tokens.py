@@ -65,7 +65,8 @@ def encoded(part: Any) -> str:
 def trusting(folder: Path, *keys: SigningKey) -> dict[str, Any]:
     """Give the settings of a service that trusts these keys, from a file."""
     path = folder / "jwks.json"
-    path.write_bytes(key_set(*keys))
+    if not path.exists() or path.read_bytes() != key_set(*keys):
+        path.write_bytes(key_set(*keys))
     return {"token_issuer": ISSUER, "jwks_file": path}
 
 

@@ -1,0 +1,51 @@
+/** Sends commands to the command service: each takes effect once, however often it has to be sent. */
+
+import { ledger, Problem, request } from "./ledger.js";
+
+const TRIES = 4;
+const PAUSE = 500;
+
+/** The command service's URL, or nothing: then this page only shows. */
+export const commandUrl = document.documentElement.dataset.commands ?? "";
+
+/** Something the reader wants done. Sent again with the same content it is the same wish, and has the same key. */
+export class Intent {
+  #content = "";
+  #key = "";
+
+  /** Gives the answer; from then on every read reflects it. Throws `Problem`. */
+  async send(path, content, version = null) {
+    const body = JSON.stringify(content);
+    if (this.#content !== path + body) this.#key = newKey();
+    this.#content = path + body;
+    const headers = { "Content-Type": "application/json", "Idempotency-Key": this.#key };
+    if (version !== null) headers["If-Match"] = `"${version}"`;
+    const response = await trying(() => request(commandUrl + path, { method: "POST", headers, body }));
+    const answer = await response.json();
+    ledger.require(answer.position);
+    return answer;
+  }
+}
+
+function newKey() {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** Tries again where that may help. */
+async function trying(send) {
+  for (let left = TRIES - 1; ; left -= 1) {
+    try {
+      return await send();
+    } catch (problem) {
+      const mayHelp = problem instanceof Problem && (problem.status === 0 || problem.status === 503);
+      if (!mayHelp) throw problem;
+      if (left === 0) throw notKnown(problem);
+      await new Promise((resolve) => setTimeout(resolve, PAUSE * (TRIES - left)));
+    }
+  }
+}
+
+function notKnown(problem) {
+  const detail = `${problem.message} Whether it was done is not known. Send it again: it will not be done twice.`;
+  return new Problem({ ...problem, detail });
+}

@@ -1,0 +1,151 @@
+"""The connection goes and comes back: what is shown is right again, and nothing was loaded anew."""
+
+import pytest
+from playwright.async_api import Page, expect
+from sqlalchemy import text
+
+from tests.browser.dashboard import Dashboard, live, tile
+from tests.support.databases import connected
+from tests.support.proxy import proxied
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+
+
+async def loads(page: Page) -> int:
+    return int(await page.evaluate("performance.getEntriesByType('navigation').length && performance.timeOrigin"))
+
+
+async def test_a_service_that_was_away_is_followed_from_where_it_was(dashboard: Dashboard) -> None:
+    await dashboard.place("Before")
+    page = await dashboard.window()
+    loaded = await loads(page)
+    await dashboard.query.kill()
+    await page.wait_for_selector("#connection[data-state=reconnecting]")
+    await expect(tile(page, "Orders today")).to_have_text("1")
+    await dashboard.place("Meanwhile")
+    await dashboard.query.start()
+    await live(page)
+    await expect(tile(page, "Orders today")).to_have_text("2")
+    await expect(page.locator(".feed")).to_contain_text("Meanwhile")
+    await expect(page.locator("section.orders tbody")).to_contain_text("Meanwhile")
+    await expect(page.locator(".feed li")).to_have_count(2)
+    await dashboard.place("After")
+    await expect(page.locator(".feed li").first).to_contain_text("After")
+    assert await loads(page) == loaded
+
+
+async def test_a_browser_that_was_offline_catches_up(dashboard: Dashboard) -> None:
+    order_id = await dashboard.place()
+    page = await dashboard.window(f"/?order={order_id}")
+    await page.context.set_offline(offline=True)
+    await dashboard.query.kill()
+    await page.wait_for_selector("#connection[data-state=reconnecting]")
+    await dashboard.post(f"/orders/{order_id}/confirm", {})
+    await dashboard.query.start()
+    await page.context.set_offline(offline=False)
+    await live(page)
+    await expect(page.locator(".order-status")).to_contain_text("Confirmed")
+
+
+async def test_after_a_long_absence_the_feed_begins_again(dashboard: Dashboard) -> None:
+    await dashboard.place("Before")
+    page = await dashboard.window()
+    await dashboard.query.kill()
+    await page.wait_for_selector("#connection[data-state=reconnecting]")
+    await page.evaluate("globalThis.stayed = true")
+    for number in range(40):
+        await dashboard.place(f"Customer {number}")
+    await dashboard.query.start()
+    await expect(page.locator(".feed li").first).to_contain_text("Customer 39")
+    await expect(page.locator(".feed li")).to_have_count(30)
+    await expect(tile(page, "Orders today")).to_have_text("41")
+    assert await page.evaluate("stayed")
+
+
+async def test_paused_nothing_moves_and_then_it_is_right(dashboard: Dashboard) -> None:
+    page = await dashboard.window()
+    await page.get_by_role("button", name="Pause live updates").click()
+    await expect(page.locator("#connection")).to_have_text("Paused")
+    other = await dashboard.window()
+    await dashboard.place()
+    await expect(tile(other, "Orders today")).to_have_text("1")
+    await expect(tile(page, "Orders today")).to_have_text("0")
+    await page.get_by_role("button", name="Pause live updates").click()
+    await expect(tile(page, "Orders today")).to_have_text("1")
+    await expect(page.locator(".feed li")).to_have_count(1)
+
+
+async def test_a_connection_that_is_dead_without_a_word_is_noticed(dashboard: Dashboard) -> None:
+    async with proxied(dashboard.query.url) as proxy:
+        page = await (await dashboard.context()).new_page()
+        await page.clock.install()
+        await page.goto(proxy.url)
+        await live(page)
+        proxy.hold_answers()
+        await dashboard.place("Unheard")
+        await page.clock.run_for(21_000)
+        await page.wait_for_selector("#connection[data-state=reconnecting]")
+        proxy.cut()
+        proxy.heal()
+        await page.clock.run_for(5_000)
+        await live(page)
+        await expect(page.locator(".feed")).to_contain_text("Unheard")
+        await page.clock.run_for(1_000)
+        await expect(tile(page, "Orders today")).to_have_text("1")
+        dashboard.requests[:] = [url for url in dashboard.requests if not url.startswith(proxy.url)]
+
+
+async def test_a_tab_that_nobody_sees_gives_its_connection_back(dashboard: Dashboard) -> None:
+    page = await (await dashboard.context()).new_page()
+    await page.clock.install()
+    await page.add_init_script("""
+        globalThis.ended = 0;
+        EventSource.prototype.close = new Proxy(EventSource.prototype.close, {
+            apply(close, source) { ended += 1; Reflect.apply(close, source, []); },
+        });
+        globalThis.look = (isHidden) => {
+            Object.defineProperty(document, "hidden", { value: isHidden, configurable: true });
+            document.dispatchEvent(new Event("visibilitychange"));
+        };
+    """)
+    await page.goto(dashboard.query.url)
+    await live(page)
+    await page.evaluate("look(true)")
+    await page.clock.run_for(29_000)
+    assert await page.evaluate("ended") == 0
+    await page.clock.run_for(2_000)
+    assert await page.evaluate("ended") == 1
+    await dashboard.place("Meanwhile")
+    await page.evaluate("look(false)")
+    await expect(page.locator(".feed")).to_have_count(1)
+    await page.clock.run_for(1_000)
+    await expect(page.locator(".feed")).to_contain_text("Meanwhile")
+    await expect(tile(page, "Orders today")).to_have_text("1")
+
+
+async def test_a_read_model_that_is_behind_is_told_and_followed(dashboard: Dashboard, database: str) -> None:
+    order_id = await dashboard.place()
+    page = await dashboard.window(f"/?order={order_id}")
+    await expect(page.locator(".order-status")).to_contain_text("Pending")
+    async with connected(database, 1, autocommit=False) as engine, engine.begin() as connection:
+        await connection.execute(text("SELECT FROM read_model.checkpoints FOR UPDATE"))
+        await page.get_by_role("button", name="Confirm").click()
+        await expect(page.locator(".notice")).to_contain_text("The read model shows version 1; the log has 2.")
+    await expect(page.locator(".order-status")).to_contain_text("Version 2")
+    await expect(page.locator(".notice")).to_be_hidden()
+
+
+async def test_another_ledger_at_the_same_address_is_shown_from_its_beginning(
+    dashboard: Dashboard, second_database: str
+) -> None:
+    for customer in ("One", "Two", "Three"):
+        await dashboard.place(customer)
+    page = await dashboard.window()
+    await expect(tile(page, "Orders today")).to_have_text("3")
+    for service in (dashboard.query, dashboard.command):
+        await service.kill()
+        service.environment = {**service.environment, "DAICHO_DATABASE_URL": second_database}
+        await service.start()
+    await expect(tile(page, "Orders today")).to_have_text("0")
+    await dashboard.place("Another")
+    await expect(tile(page, "Orders today")).to_have_text("1")

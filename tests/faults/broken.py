@@ -1,0 +1,111 @@
+"""Builds that are broken on purpose, each in one place: the suite must catch every one of them.
+
+The switches are here alone: app factories that patch the product's classes in their own process, and statements that
+change a database of the test's own.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from unittest.mock import patch
+
+from fastapi import FastAPI
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+import command_service.main
+import query_service.main
+from command_service import postgres_store
+from command_service.errors import OutcomeUnknown
+from command_service.event_store import Commit, Outcome
+from command_service.idempotency import IdempotencyKey
+from command_service.postgres_store import PostgresEventStore
+from query_service import checkpoints
+from query_service.checkpoints import Checkpoint
+from shared.database import translate_errors
+from shared.event_log.events import EventId, Position
+from shared.ids import new_id
+
+_A_MOMENT = 0.02
+"""Seconds for which a broken build gives faults a chance; a right one would have none to give."""
+
+
+def answers_before_commit() -> FastAPI:
+    """Make a command service that answers when an append has run, and commits it then."""
+    patch("command_service.app.PostgresEventStore", _AnswersBeforeCommit).start()
+    return command_service.main.create()
+
+
+class _AnswersBeforeCommit(PostgresEventStore):
+    _committing: asyncio.Task[None] | None = None
+
+    async def append(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
+        if self._committing is not None:
+            await asyncio.wait([self._committing])
+        with translate_errors():
+            connection = await self._append_engine.connect()
+        try:
+            await connection.exec_driver_sql("BEGIN")
+            rows = (await connection.execute(postgres_store._APPEND, postgres_store._parameters(commits))).all()
+        except (DBAPIError, OSError) as error:
+            await connection.invalidate()
+            await connection.close()
+            raise OutcomeUnknown from error
+        self._committing = asyncio.create_task(_commit(connection))
+        return [postgres_store._outcome(row) for row in rows]
+
+
+async def _commit(connection: AsyncConnection) -> None:
+    await asyncio.sleep(_A_MOMENT)
+    try:
+        await connection.exec_driver_sql("COMMIT")
+    finally:
+        await connection.close()
+
+
+def ignores_idempotency_keys() -> FastAPI:
+    """Make a command service whose event ids are new for each request, whatever its key."""
+    patch.object(IdempotencyKey, "event_id", lambda _self, _index: EventId(new_id())).start()
+    return command_service.main.create()
+
+
+def moves_checkpoints_by_themselves() -> FastAPI:
+    """Make a query service that commits a batch's rows first, and its checkpoints in a transaction of their own."""
+    move = checkpoints.move
+
+    async def move_alone(connection: AsyncConnection, moved: Iterable[Checkpoint], position: Position, by: str) -> None:
+        await connection.exec_driver_sql("COMMIT")
+        await asyncio.sleep(_A_MOMENT)
+        await connection.exec_driver_sql("BEGIN")
+        await move(connection, moved, position, by)
+
+    patch.object(checkpoints, "move", move_alone).start()
+    return query_service.main.create()
+
+
+def positions_from_a_sequence() -> Sequence[str]:
+    """Give statements that let appends run at once, each with positions that it takes from a sequence."""
+    append = (Path(__file__).parents[2] / "migrations/event_store/sql/0003/append.sql").read_text()
+    function = append[append.index("CREATE FUNCTION") : append.index("REVOKE")]
+    for right, broken in (
+        ("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION"),
+        ("PERFORM pg_advisory_xact_lock(7234081526114);", ""),
+        ("head := coalesce(head, 0);", _FROM_A_SEQUENCE),
+    ):
+        assert right in function
+        function = function.replace(right, broken)
+    return (
+        "CREATE SEQUENCE event_store.positions",
+        "SELECT setval('event_store.positions', max(position)) FROM event_store.events",
+        function,
+    )
+
+
+# A lock that is held for the sequence alone keeps the positions of one append together.
+_FROM_A_SEQUENCE = f"""
+    PERFORM pg_advisory_lock(1);
+    SELECT min(taken.number) - 1 INTO head
+    FROM (SELECT nextval('event_store.positions') AS number FROM unnest(event_ids)) AS taken;
+    PERFORM pg_advisory_unlock(1);
+    PERFORM pg_sleep(random() * {_A_MOMENT});
+"""
