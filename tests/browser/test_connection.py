@@ -1,11 +1,15 @@
 """The connection goes and comes back: what is shown is right again, and nothing was loaded anew."""
 
+from uuid import uuid4
+
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 from sqlalchemy import text
 
+from command_service.postgres_store import PostgresEventStore
 from tests.browser.dashboard import Dashboard, live, tile
 from tests.support.databases import connected
+from tests.support.orders import commit, placed
 from tests.support.proxy import proxied
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
@@ -47,19 +51,73 @@ async def test_a_browser_that_was_offline_catches_up(dashboard: Dashboard) -> No
     await expect(page.locator(".order-status")).to_contain_text("Confirmed")
 
 
-async def test_after_a_long_absence_the_feed_begins_again(dashboard: Dashboard) -> None:
+async def test_after_a_long_absence_the_feed_begins_again(dashboard: Dashboard, database: str) -> None:
     await dashboard.place("Before")
     page = await dashboard.window()
     await dashboard.query.kill()
     await page.wait_for_selector("#connection[data-state=reconnecting]")
     await page.evaluate("globalThis.stayed = true")
-    for number in range(40):
-        await dashboard.place(f"Customer {number}")
+    async with connected(database) as engine:
+        store = PostgresEventStore(engine)
+        await store.append([commit(uuid4(), 0, placed(f"Customer {number}")) for number in range(1100)])
     await dashboard.query.start()
-    await expect(page.locator(".feed li").first).to_contain_text("Customer 39")
+    await expect(page.locator(".feed li").first).to_contain_text("Customer 1099")
     await expect(page.locator(".feed li")).to_have_count(30)
-    await expect(tile(page, "Orders today")).to_have_text("41")
+    assert f"{dashboard.query.url}/events/stream?after={1101 - 30}" in dashboard.requests
     assert await page.evaluate("stayed")
+
+
+async def test_an_event_that_overtakes_an_answer_is_no_other_ledger(dashboard: Dashboard) -> None:
+    """The page would be loaded again, and with it goes what is being written."""
+    page = await dashboard.window()
+    await page.evaluate("globalThis.stayed = true")
+    asked = 0
+
+    async def overtaken(route: Route) -> None:
+        nonlocal asked
+        asked += 1
+        answer = await route.fetch()
+        await dashboard.place(f"Faster {asked}")
+        await expect(page.locator(".feed")).to_contain_text(f"Faster {asked}")
+        await route.fulfill(response=answer)
+
+    await page.route("**/events?after=*", overtaken)
+    for number in range(1, 4):
+        await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        await expect(page.locator(".feed")).to_contain_text(f"Faster {number}")
+        await expect(tile(page, "Orders today")).to_have_text(str(number))
+    assert (asked, await page.evaluate("stayed")) == (3, True)
+
+
+async def test_an_answer_that_is_cut_is_asked_for_again(dashboard: Dashboard) -> None:
+    page = await dashboard.window()
+    cut = 0
+
+    async def cut_once(route: Route) -> None:
+        nonlocal cut
+        cut += 1
+        if cut > 1:
+            await route.continue_()
+        else:
+            await route.fulfill(status=200, content_type="application/json", body='{"total_count": ')
+
+    await page.route("**/statistics", cut_once)
+    await dashboard.place()
+    await expect(tile(page, "Orders today")).to_have_text("1")
+    assert cut > 1
+
+
+async def test_a_page_of_the_release_before_is_loaded_anew_once(dashboard: Dashboard) -> None:
+    page = await dashboard.window()
+    loaded: list[str] = []
+    page.on("load", lambda one: loaded.append(one.url))
+    await page.route("**/projections.js", lambda route: route.fulfill(status=404))
+    await page.get_by_role("link", name="Projections").click()
+    await expect(page.get_by_text("This part of the page cannot be loaded right now.")).to_be_visible()
+    assert len(loaded) == 1
+    await page.unroute("**/projections.js")
+    await page.reload()
+    await expect(page.get_by_role("heading", name="Projections", level=1)).to_be_visible()
 
 
 async def test_paused_nothing_moves_and_then_it_is_right(dashboard: Dashboard) -> None:
@@ -111,7 +169,10 @@ async def test_a_tab_that_nobody_sees_gives_its_connection_back(dashboard: Dashb
     await page.goto(dashboard.query.url)
     await live(page)
     await page.evaluate("look(true)")
-    await page.clock.run_for(29_000)
+    await page.clock.run_for(10_000)
+    await dashboard.place("Unseen")
+    await expect(page.locator(".feed")).to_contain_text("Unseen", use_inner_text=False)
+    await page.clock.run_for(19_000)
     assert await page.evaluate("ended") == 0
     await page.clock.run_for(2_000)
     assert await page.evaluate("ended") == 1
@@ -120,7 +181,7 @@ async def test_a_tab_that_nobody_sees_gives_its_connection_back(dashboard: Dashb
     await expect(page.locator(".feed")).to_have_count(1)
     await page.clock.run_for(1_000)
     await expect(page.locator(".feed")).to_contain_text("Meanwhile")
-    await expect(tile(page, "Orders today")).to_have_text("1")
+    await expect(tile(page, "Orders today")).to_have_text("2")
 
 
 async def test_a_read_model_that_is_behind_is_told_and_followed(dashboard: Dashboard, database: str) -> None:

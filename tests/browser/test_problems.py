@@ -181,3 +181,22 @@ async def test_what_customers_write_is_text(dashboard: Dashboard) -> None:
     await page.goto(f"{dashboard.query.url}/?order={order_id}")
     await expect(page.get_by_role("heading", name=f"Order of {evil}")).to_be_visible()
     assert await page.evaluate("typeof hacked") == "undefined"
+
+
+async def test_what_is_asked_for_again_is_not_refused_as_done_by_another(dashboard: Dashboard) -> None:
+    """While its outcome is not known, it is the same wish, with the same key."""
+    order_id = await dashboard.place()
+    page = await dashboard.window(f"/?order={order_id}")
+    await page.get_by_role("button", name="Pause live updates").click()
+
+    async def done_and_not_heard_of(route: Route) -> None:
+        await route.fetch()
+        await route.abort()
+
+    await page.route("**/confirm", done_and_not_heard_of)
+    await page.get_by_role("button", name="Confirm").click()
+    await expect(page.get_by_role("alert").filter(has_text="Whether it was done is not known")).to_be_visible()
+    await page.unroute("**/confirm")
+    await page.get_by_role("button", name="Confirm").click()
+    await expect(page.locator(".order-status")).to_have_text(re.compile("Confirmed.*Version 2"))
+    await expect(page.get_by_text("nothing was done")).to_have_count(0)

@@ -12,11 +12,13 @@ const CHANGED = new Set(["version-mismatch", "invalid-transition", "concurrency-
 export function actions(id, reread) {
   const buttons = h("div", { class: "buttons" });
   const message = h("p", { class: "message", role: "alert" });
+  // As long as what became of one is not known, asking for it again is the same wish.
+  const intents = { confirm: new Intent(), ship: new Intent(), cancel: new Intent() };
   let shown = null;
 
   /** Sends a command about the version that was shown when the reader decided. */
-  async function send(intent, command, content, version) {
-    await intent.send(`/orders/${id}/${command}`, content, version);
+  async function send(command, content, version) {
+    await intents[command].send(`/orders/${id}/${command}`, content, version);
     write(message, "");
     await reread();
     announce(DONE[command]);
@@ -36,7 +38,7 @@ export function actions(id, reread) {
     const button = event.currentTarget;
     button.disabled = true;
     try {
-      await send(new Intent(), "confirm", {}, shown.version);
+      await send("confirm", {}, shown.version);
     } catch (problem) {
       if (!(problem instanceof Problem)) throw problem;
       if (!refused(problem)) write(message, problem.message);
@@ -46,14 +48,13 @@ export function actions(id, reread) {
   }
 
   function ask(command, title, content) {
-    const intent = new Intent();
     const { version } = shown;
     openDialog({
       title,
       content,
       action: title,
       refused,
-      submit: (form) => send(intent, command, Object.fromEntries(
+      submit: (form) => send(command, Object.fromEntries(
         [...new FormData(form)].map(([name, value]) => [name, value.trim()]).filter(([name, value]) => value || name === "reason")), version),
     });
   }

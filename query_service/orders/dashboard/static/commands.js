@@ -8,22 +8,22 @@ const PAUSE = 500;
 /** The command service's URL, or nothing: then this page only shows. */
 export const commandUrl = document.documentElement.dataset.commands ?? "";
 
-/** Something the reader wants done. Sent again with the same content it is the same wish, and has the same key. */
+/** Something the reader wants done. Sent again with the same content, for the same version, it is the same wish, and has the same key. */
 export class Intent {
-  #content = "";
+  #wish = "";
   #key = "";
 
   /** Gives the answer; from then on every read reflects it. Throws `Problem`. */
   async send(path, content, version = null) {
     const body = JSON.stringify(content);
-    if (this.#content !== path + body) this.#key = newKey();
-    this.#content = path + body;
+    const wish = JSON.stringify([path, version, body]);
+    if (this.#wish !== wish) this.#key = newKey();
+    this.#wish = wish;
     const headers = { "Content-Type": "application/json", "Idempotency-Key": this.#key };
     if (version !== null) headers["If-Match"] = `"${version}"`;
-    const response = await trying(() => request(commandUrl + path, { method: "POST", headers, body }));
-    const answer = await response.json();
-    ledger.require(answer.position);
-    return answer;
+    const answer = await trying(() => request(commandUrl + path, { method: "POST", headers, body }));
+    ledger.require(answer.body.position);
+    return answer.body;
   }
 }
 

@@ -123,11 +123,16 @@ export function happened(event) {
 export function gist(event) {
   const { data } = event;
   const told = {
-    OrderPlaced: () => `${data.customer_name}, ${money(data.total_amount)}`,
-    OrderShipped: () => [data.carrier, data.tracking_number].filter(Boolean).join(", "),
-    OrderCancelled: () => data.reason,
+    OrderPlaced: () => `${isolated(data.customer_name)}, ${money(data.total_amount)}`,
+    OrderShipped: () => [data.carrier, data.tracking_number].filter(Boolean).map(isolated).join(", "),
+    OrderCancelled: () => isolated(data.reason),
   };
   return told[event.event_type]?.() ?? "";
+}
+
+/** Keeps what is written in a text from turning around what is beside it. */
+export function isolated(text) {
+  return `\u2068${text}\u2069`;
 }
 
 export function orderLink(id) {

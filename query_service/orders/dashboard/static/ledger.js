@@ -20,24 +20,21 @@ export class Problem extends Error {
     Object.assign(this, { status: 0, errors: [] }, content);
     this.slug = (content.type ?? "").split(":").at(-1);
   }
-
-  static async of(response) {
-    const text = await response.text();
-    const isProblem = response.headers.get("Content-Type")?.includes("json");
-    return new Problem(isProblem ? JSON.parse(text) : { status: response.status, title: `The answer was ${response.status}.` });
-  }
 }
 
-/** Sends a request; a network that fails, or stays silent, is a `Problem` as well. */
+/** Sends a request, and gives its headers and content; a network that fails, or stays silent, is a `Problem` as well. */
 export async function request(url, options, patience = PATIENCE) {
-  let response;
+  let response, body;
   try {
     response = await fetch(url, { signal: AbortSignal.timeout(patience), ...options });
+    const text = await response.text();
+    const isJson = response.headers.get("Content-Type")?.includes("json");
+    body = isJson ? JSON.parse(text) : { status: response.status, title: `The answer was ${response.status}.` };
   } catch {
     throw new Problem({ title: "The service cannot be reached." });
   }
-  if (!response.ok) throw await Problem.of(response);
-  return response;
+  if (!response.ok) throw new Problem(body);
+  return { headers: response.headers, body };
 }
 
 const page = document.documentElement.dataset;
@@ -52,6 +49,7 @@ class Ledger extends EventTarget {
   #wanted = Number(page.head || 0);
   #source = null;
   #timer = 0;
+  #hiding = 0;
   #delay = 0;
 
   /** Reads from now on reflect this position at least. */
@@ -73,9 +71,9 @@ class Ledger extends EventTarget {
   }
 
   async #read(path, headers, patience = PATIENCE) {
-    const response = await request(path.slice(1), { headers }, patience);
-    const position = Number(response.headers.get("Event-Position") ?? 0);
-    return { body: await response.json(), position, etag: response.headers.get("ETag") };
+    const answer = await request(path.slice(1), { headers }, patience);
+    const position = Number(answer.headers.get("Event-Position") ?? 0);
+    return { body: answer.body, position, etag: answer.headers.get("ETag") };
   }
 
   start() {
@@ -127,9 +125,11 @@ class Ledger extends EventTarget {
   }
 
   async #check() {
+    const { seen } = this;
     try {
       const { position } = await this.#head();
-      if (position === this.seen) this.#listen();
+      // An event that came meanwhile is a sign of life itself.
+      if (position === seen || this.seen > seen) this.#listen();
       else this.#resume();
     } catch {
       this.#lost();
@@ -149,7 +149,7 @@ class Ledger extends EventTarget {
 
   /** Goes on after the last event that was seen; on a ledger that has not come so far, everything shown is another's. */
   async #resume() {
-    clearTimeout(this.#timer);
+    this.#close();
     try {
       const { position } = await this.#head();
       if (position < this.seen) location.reload();
@@ -165,11 +165,12 @@ class Ledger extends EventTarget {
     this.seen = position;
     this.require(position);
     this.#open(Math.max(0, position - MOST_RECENT));
+    this.#tell("wake");
   }
 
   #visible() {
-    clearTimeout(this.#timer);
-    if (document.hidden) this.#timer = setTimeout(() => this.#close(), HIDDEN);
+    clearTimeout(this.#hiding);
+    if (document.hidden) this.#hiding = setTimeout(() => this.#close(), HIDDEN);
     else if (this.#source) this.#check();
     else this.#resume();
     if (!document.hidden) this.#tell("wake");
@@ -255,8 +256,8 @@ export class Shown {
     clearTimeout(this.#timer);
     this.#timer = 0;
     this.#isDirty = false;
-    this.#reading = this.#try(this.#paths).then((delay) => {
-      this.#reading = null;
+    const reading = this.#try(this.#paths).finally(() => { this.#reading = null; });
+    this.#reading = reading.then((delay) => {
       if (this.#isDirty && !this.#signal.signal.aborted) this.#later(delay);
     });
     return this.#reading;

@@ -7,6 +7,7 @@ import { overview } from "./overview.js";
 const main = document.querySelector("main");
 let current = { close() {} };
 let shown = null;
+const BETWEEN_RELOADS = 60_000;
 
 /** What a part of the page is made by; all but the first come when they are wanted. */
 const PARTS = {
@@ -22,6 +23,26 @@ function partOf(address) {
   return { part: "overview" };
 }
 
+/** Loads a part. If it is not there, a release has replaced the page's files: then all of it is loaded anew, but not again and again. */
+async function loaded(load) {
+  try {
+    return await load();
+  } catch {
+    const last = Number(sessionStorage.getItem("reloaded"));
+    if (Date.now() - last > BETWEEN_RELOADS) {
+      sessionStorage.setItem("reloaded", Date.now());
+      location.reload();
+    }
+    shown = null;
+    return missing;
+  }
+}
+
+function missing(root) {
+  root.append(h("p", { class: "notice" }, "This part of the page cannot be loaded right now. Load the page again."));
+  return { close() {} };
+}
+
 /** Shows what the address says. Within the overview, the list of orders looks at the rest of the address by itself. */
 async function show({ isMove = false } = {}) {
   const { part, id } = partOf(location);
@@ -31,8 +52,8 @@ async function show({ isMove = false } = {}) {
     return;
   }
   shown = name;
-  const make = await PARTS[part]();
-  if (name !== shown) return;
+  const make = await loaded(PARTS[part]);
+  if (name !== shown && make !== missing) return;
   current.close();
   main.replaceChildren();
   current = make(main, id);
@@ -78,7 +99,8 @@ function toggleTheme() {
 
 /** Opens the dialog to place an order; where no command service is known, it says so. */
 async function place() {
-  const { placeOrder } = await import("./place.js");
+  const placeOrder = await loaded(async () => (await import("./place.js")).placeOrder);
+  if (placeOrder === missing) return;
   placeOrder((id) => {
     history.pushState(null, "", `?order=${id}`);
     show({ isMove: true });

@@ -126,7 +126,7 @@ function parkedList(name, again) {
   }
 
   async function load() {
-    const found = await (await request(base)).json();
+    const found = (await request(base)).body;
     rows.replaceChildren(...found.map((one) => h("li", {},
       h("a", { href: orderLink(one.aggregate_id) }, `${one.aggregate_type} ${shortId(one.aggregate_id)}`),
       ` ${plural(one.events, "event waits", "events wait")} from version ${one.version}, ${one.event_type}: `, h("code", {}, one.error))));
@@ -134,7 +134,7 @@ function parkedList(name, again) {
 
   function applyAgain() {
     attempt(async () => {
-      const { applied, parked } = await (await request(`${base}/retry`, { method: "POST" })).json();
+      const { applied, parked } = (await request(`${base}/retry`, { method: "POST" })).body;
       write(message, `${plural(applied, "event")} applied, ${number(parked)} still parked.`);
       await load();
       again();
