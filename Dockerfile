@@ -21,4 +21,4 @@ WORKDIR /tmp
 USER daicho
 HEALTHCHECK --interval=10s --timeout=6s --start-period=20s \
     CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen(f'http://127.0.0.1:{os.environ[\"PORT\"]}/health/ready', timeout=5)"]
-CMD ["python", "-m", "uvicorn", "--factory", "command_service.main:create", "--host", "0.0.0.0", "--port", "8001", "--no-access-log", "--timeout-graceful-shutdown", "10"]
+CMD ["python", "-m", "uvicorn", "--factory", "command_service.main:create", "--host", "0.0.0.0", "--port", "8001", "--http", "shared.web.http_protocol:BoundedHttp", "--no-access-log", "--timeout-graceful-shutdown", "10"]

@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
+AUDIT := $(VENV)/audit
 SITE := .site
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo migrate check fix test browser load faults docs golden reference api bench requirements clean
+.PHONY: help up demo migrate check audit fix test browser load faults docs golden reference api bench requirements clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +29,11 @@ check: $(DEV) ## lint, format, types, import rules, links in the documentation
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/sphinx-build --quiet --fresh-env --fail-on-warning docs $(SITE)
+
+audit: $(DEV) ## known holes of the pinned requirements; skipped where the data on them cannot be reached
+	@test -d $(AUDIT) || $(BIN)/python -m venv $(AUDIT)
+	@$(AUDIT)/bin/python -m pip --disable-pip-version-check --quiet install pip-audit
+	@$(BIN)/python -m tests.support.audit $(AUDIT)/bin/pip-audit
 
 fix: $(DEV) ## mend what lint and format can mend
 	$(BIN)/ruff check --fix .

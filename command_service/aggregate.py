@@ -14,9 +14,13 @@ from shared.web.problems import Problems
 
 @dataclass(frozen=True, slots=True)
 class Aggregate:
-    """One aggregate type on the write side: its rules, how its state is written, its events, its routes, their problems and documentation."""
+    """One aggregate type on the write side: its rules, how its state is written, its events, its routes, their problems and documentation.
+
+    `scope` is what an access token must have for its commands.
+    """
 
     aggregate_type: str
+    scope: str
     decider: Decider[Any, Any, Any]
     state: StateSchema[Any]
     events: EventRegistry

@@ -23,6 +23,7 @@ from command_service.state_cache import StateCache
 from shared.database import create_engine
 from shared.schema import EVENT_STORE
 from shared.supervision import Supervisor
+from shared.web.access import Guarded, needs
 from shared.web.cors import cors
 from shared.web.service import create_service
 
@@ -64,8 +65,9 @@ def create_app(settings: CommandSettings, aggregates: Sequence[Aggregate] = AGGR
     app = create_service(
         documentation.service(aggregates),
         lifespan=lifespan,
-        routers=[aggregate.router for aggregate in aggregates],
+        routers=[Guarded(aggregate.router, needs(aggregate.scope)) for aggregate in aggregates],
         problems=[problems.PROBLEMS, *(aggregate.problems for aggregate in aggregates)],
+        verifier=settings.verifier(),
         checks={"schema": lambda: EVENT_STORE.require_head(engine), "background tasks": supervisor.check},
         middleware=cors(settings.cors_origins),
     )

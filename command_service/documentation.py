@@ -38,7 +38,8 @@ log, for ever, once it has been answered.
 - **Nobody was faster**: with `If-Match`, a command acts on the version that you have seen, or not at all.
 - **Read your own write**: pass the `Event-Position` of an answer on to the query service.
 
-No credentials are asked for: who reaches this service may use it. `HEAD` is answered wherever `GET` is, with no content.
+Each request needs an access token, `Authorization: Bearer TOKEN`, with the scopes that are named beside it; a service on loopback
+asks for none unless it is set to. `HEAD` is answered wherever `GET` is, with no content.
 
 Every error is `application/problem+json` (RFC 9457); `type` is `urn:daicho:problem:` and the problem's name. A command that was refused
 has changed nothing; after `outcome-unknown` and `internal-error` it may have, which repeating it with its key makes out. A 503 may be tried again

@@ -5,11 +5,11 @@ from fastapi import FastAPI
 from command_service.app import create_app
 from command_service.settings import CommandSettings
 from shared.process import tune_garbage_collector
-from shared.settings import load
+from shared.settings import load_service
 
 
 def create() -> FastAPI:
     """Build the service from the environment."""
-    app = create_app(load(CommandSettings))
+    app = create_app(load_service(CommandSettings))
     tune_garbage_collector()
     return app

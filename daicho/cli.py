@@ -24,6 +24,7 @@ from daicho.settings import OperatorSettings
 from daicho.signals import on_end
 from daicho.snapshots_command import run_snapshots_drop, run_snapshots_status
 from daicho.status_command import run_status
+from daicho.token_command import known_scopes, run_token
 from daicho.up import up as run_up
 from daicho.verify import Anchor
 from shared.errors import DaichoError, DatabaseUnavailable
@@ -33,6 +34,7 @@ _ENDED_BY = 128
 """Plus the signal's number: the exit code of a command that a signal ended."""
 _LAST_POSITION = 2**63 - 1
 _LAST = 20
+_THIRTY_DAYS = 43_200
 
 app = typer.Typer(
     help="Daicho, an order ledger: run it and look after it. Settings come from DAICHO_* variables.",
@@ -42,12 +44,17 @@ app = typer.Typer(
 
 
 @app.command(epilog="Example: DAICHO_COMMAND_PORT=9001 daicho up")
-def up() -> None:
+def up(
+    *,
+    with_identity: Annotated[
+        bool, typer.Option("--with-identity", help="Have the services ask for the tokens that `daicho token` makes.")
+    ] = False,
+) -> None:
     """Run PostgreSQL, the migrations and both services until Ctrl-C.
 
     With DAICHO_DATABASE_URL set, that server is used and no PostgreSQL is started.
     """
-    _run(run_up(load(OperatorSettings)))
+    _run(run_up(load(OperatorSettings), with_identity=with_identity))
 
 
 @app.command(epilog="Example: daicho demo --rate 5 --backfill 100000")
@@ -208,6 +215,22 @@ def openapi(
 def asyncapi(*, output: Output = None) -> None:
     """Write the event catalogue as an AsyncAPI document, as GET /asyncapi.json gives it. No database is needed."""
     _run(run_asyncapi(output))
+
+
+@app.command(epilog="Example: daicho token --scope orders:write --scope orders:read --subject aiko --minutes 60")
+def token(
+    *,
+    scopes: Annotated[list[str], typer.Option("--scope", help="What it allows; may be repeated.")],
+    subject: Annotated[str, typer.Option(help="Whose it is: the actor of what is done with it.")] = "developer",
+    minutes: Annotated[int, typer.Option(min=1, max=_THIRTY_DAYS, help="For how long.")] = 60,
+) -> None:
+    """Make an access token for development, signed with a key pair in the data directory, which is made the first time.
+
+    Services take it where they trust that pair, as those of `daicho up --with-identity` do.
+    """
+    if unknown := set(scopes) - set(known_scopes()):
+        raise typer.BadParameter(f"{', '.join(sorted(unknown))}: there are {', '.join(known_scopes())}")
+    _run(run_token(load(OperatorSettings), scopes, subject, minutes))
 
 
 snapshots = typer.Typer(help="Snapshots of aggregates: a cache beside the log.", no_args_is_help=True)

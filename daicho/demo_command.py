@@ -3,16 +3,18 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import httpx
 import typer
+from httpx import codes
+from pydantic import SecretStr
 
 from daicho.demo.display import shown
 from daicho.demo.loading import load_history
 from daicho.demo.traffic import Traffic
-from daicho.errors import NoCommandService
+from daicho.errors import NoCommandService, NotAllowed
 from daicho.settings import OperatorSettings
 from daicho.signals import stop_event
 from daicho.up import services, serving
@@ -37,7 +39,7 @@ class Demo:
 async def run_demo(settings: OperatorSettings, wanted: Demo) -> None:
     """Load history, if any is wanted, then send traffic until it is over, or SIGINT, SIGTERM or SIGHUP.
 
-    Raises `NoCommandService`, and as `up` and `load_history`.
+    Raises `NoCommandService`, `NotAllowed`, and as `up` and `load_history`.
     """
     stop = stop_event()
     seed = random.SystemRandom().randrange(_SEEDS) if wanted.seed is None else wanted.seed
@@ -45,7 +47,7 @@ async def run_demo(settings: OperatorSettings, wanted: Demo) -> None:
         if wanted.backfill and not stop.is_set():
             await load_history(settings, seed, wanted.backfill, wanted.months, stop)
         if wanted.orders != 0 and not stop.is_set():
-            await _send_traffic(url, seed, wanted, stop)
+            await _send_traffic(url, settings.token, seed, wanted, stop)
 
 
 @asynccontextmanager
@@ -70,17 +72,30 @@ async def _takes_orders(url: str) -> bool:
         return False
 
 
-async def _send_traffic(url: str, seed: int, wanted: Demo, stop: asyncio.Event) -> None:
-    """Send orders until there are no more, or `stop`."""
+async def _send_traffic(url: str, token: SecretStr | None, seed: int, wanted: Demo, stop: asyncio.Event) -> None:
+    """Send orders until there are no more, or `stop`.
+
+    Raises `NotAllowed` where they would all be refused.
+    """
+    headers = {} if token is None else {"Authorization": f"Bearer {token.get_secret_value()}"}
     limits = httpx.Limits(max_connections=_CONNECTIONS)
     timeout = httpx.Timeout(_REQUEST_SECONDS, pool=None)
-    async with httpx.AsyncClient(base_url=url, limits=limits, timeout=timeout) as http:
+    async with httpx.AsyncClient(base_url=url, headers=headers, limits=limits, timeout=timeout) as http:
+        await _require_permission(http)
         traffic = Traffic(http, seed, wanted.rate, wanted.backfill, wanted.orders)
         typer.echo(f"{wanted.rate:g} orders a second to {url}, of seed {seed}; a day of theirs passes in a minute")
         started = asyncio.get_running_loop().time()
         async with shown(traffic.tally):
             await _until(traffic, stop)
     typer.echo(f"{traffic.tally}, in {asyncio.get_running_loop().time() - started:.0f} s")
+
+
+async def _require_permission(http: httpx.AsyncClient) -> None:
+    """Ask for nothing, as a command that is not valid does, to see whether commands are let in."""
+    with suppress(httpx.TransportError):
+        answer = await http.post("/orders")
+        if answer.status_code in {codes.UNAUTHORIZED, codes.FORBIDDEN}:
+            raise NotAllowed(str(http.base_url), answer.json()["detail"])
 
 
 async def _until(traffic: Traffic, stop: asyncio.Event) -> None:

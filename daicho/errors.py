@@ -6,6 +6,7 @@ DaichoError
   x DatabaseRefused
   x DataDirInUse
   x DataDirUnusable
+  x DevelopmentKeyUnusable
   x EmbeddedPostgresFailed
   x ExportFailed
     + ExportDamaged
@@ -19,6 +20,7 @@ DaichoError
   x MigrationFailed
   x NoCommandService
   x NoLedger
+  x NotAllowed
   x NoSuchProjection
   x PortInUse
   x ReadModelNotEmpty
@@ -69,6 +71,13 @@ class DataDirUnusable(OperatorError):
 
     def __init__(self, data_dir: Path, reason: str) -> None:
         super().__init__(f"{data_dir} cannot hold the ledger: {reason}: set DAICHO_DATA_DIR to a folder of your own")
+
+
+class DevelopmentKeyUnusable(OperatorError):
+    """The key pair for development cannot be made or read."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path} cannot hold the development keys: {reason}")
 
 
 class LedgerOfAnother(OperatorError):
@@ -151,6 +160,15 @@ class NoCommandService(OperatorError):
 
     def __init__(self, url: str) -> None:
         super().__init__(f"no command service answers at {url}: `daicho up` runs one")
+
+
+class NotAllowed(OperatorError):
+    """The command service does not let this in."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(
+            f"{url} refuses: {reason} `daicho token --scope orders:write` makes one: set DAICHO_TOKEN to it"
+        )
 
 
 class ReadModelNotEmpty(OperatorError):

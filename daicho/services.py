@@ -89,6 +89,7 @@ class Service:
     async def _start(self, environment: Mapping[str, str]) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
             sys.executable, "-m", "uvicorn", "--factory", self.factory, "--host", self.host, "--port", str(self.port),
+            "--http", "shared.web.http_protocol:BoundedHttp",
             "--no-access-log", "--log-level", "warning", "--timeout-graceful-shutdown", "10",
             env={**os.environ, **environment},
             start_new_session=True,  # Ctrl-C reaches the supervisor, which ends the services in order.

@@ -22,6 +22,10 @@ class OperatorSettings(BaseSettings):
     command_port: int = Field(default=8001, ge=1, le=65535, description="Port of the command service")
     query_port: int = Field(default=8002, ge=1, le=65535, description="Port of the query service")
 
+    token_issuer: str | None = Field(default=None, description="Whose access tokens are taken: their `iss`")
+    token_audience: str = Field(default="daicho", description="What access tokens must be for: their `aud`")
+    token: SecretStr | None = Field(default=None, description="Access token that `daicho demo` sends")
+
     @field_validator("database_url", "read_database_url")
     @classmethod
     def _postgresql(cls, url: SecretStr | None) -> SecretStr | None:

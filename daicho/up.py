@@ -6,12 +6,14 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 
 import typer
 from pydantic import SecretStr
 
 from command_service.settings import CommandSettings
 from daicho.browsers import command_url, cross_origin
+from daicho.development_keys import development_keys
 from daicho.embedded_postgres import EmbeddedPostgres, only_one
 from daicho.ledger import embedded, service_urls
 from daicho.migrate import migrate
@@ -19,7 +21,7 @@ from daicho.services import Service
 from daicho.settings import OperatorSettings
 from daicho.signals import stop_event
 from query_service.settings import QuerySettings
-from shared.settings import load
+from shared.settings import load, require_identity
 from shared.supervision import Supervisor
 
 _logger = logging.getLogger(__name__)
@@ -27,36 +29,50 @@ _logger = logging.getLogger(__name__)
 _POSTGRES_CHECK_SECONDS = 1.0
 
 
-async def up(settings: OperatorSettings) -> None:
+async def up(settings: OperatorSettings, *, with_identity: bool = False) -> None:
     """Run everything until SIGINT, SIGTERM or SIGHUP, then end it in order, PostgreSQL last.
 
-    Raises `OperatorError` or `DatabaseUnavailable` if something does not start.
+    With identity, the services take the access tokens of `daicho token`. Raises `OperatorError` or `DatabaseUnavailable` if something does not start.
     """
     stop = stop_event()
-    async with serving(settings, stop):
+    identity = development_keys(settings).variables if with_identity else {}
+    async with serving(settings, stop, identity):
         await stop.wait()
 
 
 @asynccontextmanager
-async def serving(settings: OperatorSettings, stop: asyncio.Event) -> AsyncIterator[None]:
+async def serving(
+    settings: OperatorSettings, stop: asyncio.Event, identity: Mapping[str, str] = MappingProxyType({})
+) -> AsyncIterator[None]:
     """Run everything while this lasts. It begins when both services are ready, or `stop` is set before.
+
+    `identity` has the variables by which the services ask for tokens, where the environment has none.
 
     Raises as `up`.
     """
-    for service_settings in (CommandSettings, QuerySettings):
-        load(service_settings, database_url=settings.database_url or SecretStr("postgresql:///"))
+    url = settings.database_url or SecretStr("postgresql:///")
+    loaded = [load(one, database_url=url, **_fields(identity)) for one in (CommandSettings, QuerySettings)]
     command, query = services(settings)
     for service in (command, query):
         service.require_free_port()
+    for one in loaded:
+        require_identity(one)
     async with _databases(settings) as databases, Supervisor() as supervisor:
-        supervisor.start("command service", partial(command.run, {**databases.for_commands, **cross_origin(query)}))
-        supervisor.start("query service", partial(query.run, {**databases.for_queries, **command_url(command)}))
+        for_commands = {**databases.for_commands, **cross_origin(query), **identity}
+        for_queries = {**databases.for_queries, **command_url(command), **identity}
+        supervisor.start("command service", partial(command.run, for_commands))
+        supervisor.start("query service", partial(query.run, for_queries))
         if await _all_ready((command, query), stop):
             typer.echo(
                 f"\n  commands   {command.url}\n  queries    {query.url}\n  dashboard  {query.url}/\n\n  Ctrl-C stops.\n"
             )
         yield
         typer.echo("stopping …")
+
+
+def _fields(variables: Mapping[str, str]) -> Mapping[str, str]:
+    """Give the fields of the settings that are read from these variables."""
+    return {name.removeprefix("DAICHO_").lower(): value for name, value in variables.items()}
 
 
 def services(settings: OperatorSettings) -> tuple[Service, Service]:

@@ -15,10 +15,12 @@ from shared.web.problems import Problems
 class Aggregate:
     """One aggregate type on the read side: its events, its projections, its routes, their problems and documentation.
 
+    `scope` is what an access token must have for its queries, and, with those of all others, for reading the log.
     `views` has, by the name of each materialized view, the projections that it is made of.
     """
 
     aggregate_type: str
+    scope: str
     events: EventRegistry
     projections: Sequence[Projection]
     router: APIRouter

@@ -18,6 +18,7 @@ from query_service.event_catalogue import asyncapi_document
 from query_service.event_pages import EventPages
 from query_service.event_stream_api import router as event_stream_router
 from query_service.event_streams import EventStreams, StreamLimits
+from query_service.events_api import catalogue_router as event_catalogue_router
 from query_service.events_api import router as events_router
 from query_service.freshness import Freshness
 from query_service.grouped_reads import GroupedReads
@@ -26,6 +27,7 @@ from query_service.orders.dashboard.page import mount_dashboard
 from query_service.parking import require_nothing_parked
 from query_service.projected_position import ProjectedPosition
 from query_service.projection_statuses import ProjectionStatuses
+from query_service.projections_api import operations_router
 from query_service.projections_api import router as projections_router
 from query_service.projector import RESET, Projector
 from query_service.rebuild import requests
@@ -42,6 +44,7 @@ from shared.event_log.registry import EventRegistry
 from shared.process import on_stop_signal
 from shared.schema import EVENT_STORE, READ_MODEL
 from shared.supervision import Supervisor
+from shared.web.access import OPEN, OPERATIONS, Guarded, needs
 from shared.web.service import create_service
 
 AGGREGATES: Sequence[Aggregate] = (ORDERS,)
@@ -100,13 +103,9 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
     app = create_service(
         documentation.service(aggregates),
         lifespan=lifespan,
-        routers=[
-            *(aggregate.router for aggregate in aggregates),
-            projections_router,
-            events_router,
-            event_stream_router,
-        ],
+        routers=_routers(aggregates),
         problems=[problems.PROBLEMS, *(aggregate.problems for aggregate in aggregates)],
+        verifier=settings.verifier(),
         checks={
             "event store schema": lambda: EVENT_STORE.require_head(engines.log),
             "read model schema": lambda: READ_MODEL.require_head(engines.read),
@@ -114,7 +113,7 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
             "projector": projector.check,
         },
         warnings={"parked": partial(require_nothing_parked, engines.read), "rebuild": rebuilds.check},
-        middleware=[Middleware(ConditionalAnswers, cache=cache, projected=projected)],
+        inner_middleware=[Middleware(ConditionalAnswers, cache=cache, projected=projected)],
     )
     app.state.read_engine = engines.read
     app.state.search_engine = engines.search
@@ -131,6 +130,19 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
     app.state.projection_statuses = ProjectionStatuses(log, engines.read, projections, projector)
     mount_dashboard(app, settings.command_url)
     return app
+
+
+def _routers(aggregates: Sequence[Aggregate]) -> Sequence[Guarded]:
+    """Give each router with what it needs: the log has every aggregate's events, so it takes all their scopes."""
+    log = needs(*(aggregate.scope for aggregate in aggregates))
+    return [
+        *(Guarded(aggregate.router, needs(aggregate.scope)) for aggregate in aggregates),
+        Guarded(projections_router, needs(OPERATIONS) | log),
+        Guarded(operations_router, needs(OPERATIONS)),
+        Guarded(events_router, log),
+        Guarded(event_stream_router, log),
+        Guarded(event_catalogue_router, OPEN),
+    ]
 
 
 def _rebuilds(

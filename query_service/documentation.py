@@ -42,7 +42,8 @@ The read side of Daicho, an order ledger: read models that follow its log of eve
 - **Follow the log**: `GET /events` by pages, `GET /events/stream` as it grows; who goes on behind the last position misses nothing.
   `GET /asyncapi.json` describes every event.
 
-No credentials are asked for: who reaches this service may use it. `HEAD` is answered wherever `GET` is, with no content. A query
+Each request needs an access token, `Authorization: Bearer TOKEN`, with the scopes that are named beside it; a service on loopback
+asks for none unless it is set to. `HEAD` is answered wherever `GET` is, with no content. A query
 parameter that is not known is refused by name.
 
 Every error is `application/problem+json` (RFC 9457); `type` is `urn:daicho:problem:` and the problem's name. A 503 may be tried again

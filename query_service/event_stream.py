@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from math import inf
 from typing import NamedTuple
 
 from query_service.catching_up import CatchingUp
@@ -29,11 +30,15 @@ class Wanted(NamedTuple):
 class EventStream:
     """Gives what follows a position, from the ring, or where that begins too late from the log; then waits for more.
 
-    `cursor` is the position up to which the client has been given everything.
+    `cursor` is the position up to which the client has been given everything; `ends_at`, by the event loop's clock, is
+    when the stream is over.
     """
 
-    def __init__(self, tail: EventTail, log: CatchingUp, wanted: Wanted, after: Position, heartbeat: float) -> None:
+    def __init__(
+        self, tail: EventTail, log: CatchingUp, wanted: Wanted, after: Position, heartbeat: float, ends_at: float = inf
+    ) -> None:
         self.cursor = after
+        self._ends_at = ends_at
         self._limit: asyncio.Timeout | None = None
         self._tail = tail
         self._log = log
@@ -59,7 +64,7 @@ class EventStream:
             self._limit.reschedule(asyncio.get_running_loop().time() + _STOP_SECONDS)
 
     async def next(self) -> bytes | None:
-        """Give what to send next, of bounded size, when there is something; None: nothing more, the service stops."""
+        """Give what to send next, of bounded size, when there is something; None: the stream is over, or the service stops."""
         if not self._rest:
             content = await self._more()
             if content is None or len(content) <= PIECE_BYTES:
@@ -74,9 +79,9 @@ class EventStream:
             self._opened = True
             return position_message(self.cursor, "the stream is open")
         loop = asyncio.get_running_loop()
-        until = loop.time() + self._heartbeat
+        until = min(loop.time() + self._heartbeat, self._ends_at)
         waiting = True
-        while waiting and not self._tail.closed:
+        while waiting and not self._is_over():
             if self._tail.ring.is_past(self.cursor):
                 content = await self._from_log(until)
                 waiting = loop.time() < until
@@ -85,7 +90,10 @@ class EventStream:
                 waiting = bool(content) or await self._tail.changed(until)
             if content:
                 return content
-        return None if self._tail.closed else position_message(self.cursor, "heartbeat")
+        return None if self._is_over() else position_message(self.cursor, "heartbeat")
+
+    def _is_over(self) -> bool:
+        return self._tail.closed or asyncio.get_running_loop().time() >= self._ends_at
 
     def _from_ring(self) -> bytes:
         content, self.cursor = self._tail.ring.take(self.cursor, self._wanted.schema, self._wanted.matches)

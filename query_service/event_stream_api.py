@@ -1,6 +1,9 @@
 """`GET /events/stream`: the log as Server-Sent Events, from any position on."""
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
+from math import inf
 from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Depends, Header, Query, Request
@@ -14,6 +17,7 @@ from query_service.events_api import FilterParameters
 from query_service.parameters import PositionNumber
 from query_service.strict_query import given_once
 from shared.event_log.events import Position
+from shared.identity.verifier import Caller
 
 router = APIRouter(tags=["events"], dependencies=[Depends(given_once)])
 
@@ -56,8 +60,15 @@ async def followed(
     """Give the client's stream; it counts as one until its response has ended."""
     after = parameters.after if last_event_id is None else last_event_id
     position = None if after is None else Position(after)
-    async with _streams(request).stream(position, parameters.filters(), parameters.schema_) as stream:
+    ends_at = _token_ends_at(request)
+    async with _streams(request).stream(position, parameters.filters(), parameters.schema_, ends_at) as stream:
         yield stream
+
+
+def _token_ends_at(request: Request) -> float:
+    """Give when the caller's token expires, by the event loop's clock; without one, never."""
+    caller: Caller | None = request.scope.get("user")
+    return inf if caller is None else asyncio.get_running_loop().time() + caller.expires - time.time()
 
 
 @router.get(
@@ -71,6 +82,6 @@ async def stream_events(stream: Annotated[EventStream, Depends(followed)], reque
     """Send each event past a position as a Server-Sent Event: `id` is its position, `data` what `GET /events` gives.
 
     After some seconds of silence there is a comment, and an id alone: how far the log has been searched. A client that
-    is cut off, as one that is too slow is, goes on where it was by sending the last id as `Last-Event-ID`.
+    is cut off, as one that is too slow is, or whose token has expired, goes on where it was by sending the last id as `Last-Event-ID`.
     """
     return EventStreamResponse(stream, _streams(request).limits.stall)

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from math import inf
 
 from query_service.catching_up import CatchingUp
 from query_service.event_pages import EventFilters, EventPages
@@ -46,13 +47,16 @@ class EventStreams:
         self._log = CatchingUp(pages, events, _CATCHING_UP)
 
     @asynccontextmanager
-    async def stream(self, after: Position | None, filters: EventFilters, schema: Schema) -> AsyncIterator[EventStream]:
+    async def stream(
+        self, after: Position | None, filters: EventFilters, schema: Schema, ends_at: float = inf
+    ) -> AsyncIterator[EventStream]:
         """Give a stream of the events past a position (None: past the last one there is) while this lasts.
 
+        The client is given nothing more from `ends_at` on, by the event loop's clock.
         Raises `Overloaded` and `DatabaseUnavailable`.
         """
         wanted = Wanted(filters, self._pages.matching(filters), schema)
-        stream = EventStream(self.tail, self._log, wanted, after or Position(0), self.limits.heartbeat)
+        stream = EventStream(self.tail, self._log, wanted, after or Position(0), self.limits.heartbeat, ends_at)
         with self.tail.followed_by(stream):
             if after is None:
                 stream.cursor = await self._pages.head()

@@ -19,6 +19,7 @@ from shared.event_log.registry import EventRegistry
 from shared.web.correlation import VISIBLE_ASCII
 
 router = APIRouter(tags=["events"], dependencies=[Depends(given_once)])
+catalogue_router = APIRouter(tags=["events"], dependencies=[Depends(given_once)])
 
 Schema = Annotated[
     Literal["current", "stored"],
@@ -125,7 +126,7 @@ async def list_events(
     return Response(content, headers={"Event-Position": str(page.head)}, media_type="application/json")
 
 
-@router.get(
+@catalogue_router.get(
     "/asyncapi.json",
     response_model=EventCatalogue,
     operation_id="getEventCatalogue",

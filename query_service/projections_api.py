@@ -22,6 +22,8 @@ from shared.database import fetch_all, translate_errors
 from shared.errors import DaichoError
 
 router = APIRouter(tags=["operations"], dependencies=[Depends(given_once)])
+operations_router = APIRouter(tags=["operations"], dependencies=[Depends(given_once)])
+"""For operators alone: what changes something, or shows why an event could not be applied."""
 
 
 Name = Annotated[str, Path(description="The projection's name", examples=["order_summaries"])]
@@ -94,7 +96,9 @@ async def get_metrics(request: Request) -> Response:
     return Response(render(await _statuses(request)), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
-@router.post("/projections/{name}/rebuild", status_code=202, operation_id="rebuildProjection", summary="Rebuild one")
+@operations_router.post(
+    "/projections/{name}/rebuild", status_code=202, operation_id="rebuildProjection", summary="Rebuild one"
+)
 async def rebuild_projection(name: Name, _: Annotated[NoParameters, Query()], request: Request) -> ProjectionStatus:
     """Build it anew from the whole log, in the background, and have it take the live one's place; queries go on.
 
@@ -107,7 +111,9 @@ async def rebuild_projection(name: Name, _: Annotated[NoParameters, Query()], re
     return next(status for status in await _statuses(request) if status.name == name)
 
 
-@router.get("/projections/{name}/parked", operation_id="listParked", summary="What a projection could not apply")
+@operations_router.get(
+    "/projections/{name}/parked", operation_id="listParked", summary="What a projection could not apply"
+)
 async def list_parked(name: Name, page: Annotated[ParkedParameters, Query()], request: Request) -> list[Parked]:
     """Give each aggregate with parked events: where they begin, what is wrong there, and how many wait.
 
@@ -118,7 +124,9 @@ async def list_parked(name: Name, page: Annotated[ParkedParameters, Query()], re
     return [Parked.model_validate(row) for row in rows]
 
 
-@router.post("/projections/{name}/parked/retry", operation_id="retryParked", summary="Apply parked events again")
+@operations_router.post(
+    "/projections/{name}/parked/retry", operation_id="retryParked", summary="Apply parked events again"
+)
 async def retry_parked(name: Name, which: Annotated[RetryParameters, Query()], request: Request) -> RetryResult:
     """Apply, in order and by today's code, what is parked, of one aggregate or all; tell what still could not be."""
     retrying = cast("Retrying", request.app.state.retrying)

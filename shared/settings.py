@@ -2,12 +2,18 @@
 
 import re
 import sys
-from typing import Annotated, Any, TypeVar
+from pathlib import Path
+from typing import Annotated, Any, Self, TypeVar
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.database import database_url
+from shared.hosts import is_loopback, uvicorn_host
+from shared.identity.key_set import KeySet
+from shared.identity.key_source import keys_of_file, keys_of_url
+from shared.identity.verifier import TokenVerifier
 
 _ORIGIN = r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?"
 _URL = re.compile(_ORIGIN + r"(/[A-Za-z0-9._~%/-]*)?")
@@ -32,10 +38,61 @@ Origin = Annotated[str, AfterValidator(_origin)]
 """Where a page comes from, as browsers write it in `Origin`."""
 
 
-class ServiceSettings(BaseSettings):
-    """Base class of a service's settings: frozen, read once by its `main`."""
+class IdentitySettings(BaseSettings):
+    """Whose access tokens are taken; without an issuer, requests are let in without."""
 
-    model_config = SettingsConfigDict(env_prefix="DAICHO_", env_ignore_empty=True, frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="DAICHO_", env_ignore_empty=True, frozen=True, extra="ignore", hide_input_in_errors=True
+    )
+
+    token_issuer: str | None = Field(default=None, description="Whose access tokens are taken: their `iss`")
+    token_audience: str = Field(default="daicho", description="What access tokens must be for: their `aud`")
+    jwks_url: str | None = Field(default=None, description="Where the issuer publishes its keys")
+    jwks_file: Path | None = Field(default=None, description="The issuer's keys in a file, instead of a URL")
+
+    @field_validator("jwks_url")
+    @classmethod
+    def _encrypted(cls, url: str | None) -> str | None:
+        if url is not None:
+            parts = urlsplit(url)
+            is_safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
+            if not is_safe or not parts.hostname or "@" in parts.netloc:
+                raise ValueError("must be an https URL without a password; http is for loopback")
+        return url
+
+    @field_validator("jwks_file")
+    @classmethod
+    def _with_keys(cls, path: Path | None) -> Path | None:
+        if path is not None:
+            try:
+                KeySet.parse(path.read_bytes())
+            except OSError as error:
+                raise ValueError(f"cannot be read: {error.strerror}") from error
+        return path
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        sources = sum(source is not None for source in (self.jwks_url, self.jwks_file))
+        if self.token_issuer is not None and sources != 1:
+            raise ValueError("DAICHO_TOKEN_ISSUER needs one of DAICHO_JWKS_URL and DAICHO_JWKS_FILE")
+        if self.token_issuer is None and sources:
+            raise ValueError("DAICHO_JWKS_URL and DAICHO_JWKS_FILE need DAICHO_TOKEN_ISSUER")
+        return self
+
+    def verifier(self) -> TokenVerifier | None:
+        """Give what verifies access tokens, if any are asked for."""
+        if self.token_issuer is None:
+            return None
+        if self.jwks_url is not None:
+            source = keys_of_url(self.jwks_url)
+        else:
+            assert self.jwks_file is not None
+            source = keys_of_file(self.jwks_file)
+        return TokenVerifier(source, self.token_issuer, self.token_audience)
+
+
+class ServiceSettings(IdentitySettings):
+    """Base class of a service's settings: frozen, read once by its `main`."""
 
     database_url: SecretStr = Field(description="PostgreSQL with the event log")
     host: str = Field(default="127.0.0.1", description="Address that the services listen on")
@@ -49,6 +106,7 @@ class ServiceSettings(BaseSettings):
 
 
 S = TypeVar("S", bound=BaseSettings)
+V = TypeVar("V", bound=ServiceSettings)
 
 
 def load(settings: type[S], **given: Any) -> S:
@@ -57,6 +115,24 @@ def load(settings: type[S], **given: Any) -> S:
         return settings(**given)
     except ValidationError as error:
         for one in error.errors():
-            variable = f"DAICHO_{'.'.join(map(str, one['loc'])).upper()}"
-            sys.stderr.write(f"{variable}: {one['msg'].removeprefix('Value error, ')}\n")
+            variable = f"DAICHO_{'.'.join(map(str, one['loc'])).upper()}: " if one["loc"] else ""
+            sys.stderr.write(f"{variable}{one['msg'].removeprefix('Value error, ')}\n")
         raise SystemExit(2) from None
+
+
+def load_service(settings: type[V]) -> V:
+    """Read a service's settings as `load`, then `require_identity`."""
+    loaded = load(settings)
+    require_identity(loaded)
+    return loaded
+
+
+def require_identity(settings: ServiceSettings) -> None:
+    """End the process with code 2 if the service would be reached from other machines and asks nobody who they are."""
+    outside = [host for host in (uvicorn_host(), settings.host) if host is not None and not is_loopback(host)]
+    if outside and settings.token_issuer is None:
+        sys.stderr.write(
+            f"DAICHO_HOST: {outside[0]} is not loopback, so others reach the service: have it ask for access tokens by "
+            "DAICHO_TOKEN_ISSUER and either DAICHO_JWKS_URL or DAICHO_JWKS_FILE\n"
+        )
+        raise SystemExit(2)

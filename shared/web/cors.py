@@ -7,8 +7,16 @@ from starlette.middleware.cors import CORSMiddleware
 
 from shared.web.correlation import HEADER as CORRELATION_HEADER
 
-_SENT = ("Content-Type", "Idempotency-Key", "If-Match", CORRELATION_HEADER, "traceparent")
-_SEEN = ("ETag", "Event-Position", "Location", "Idempotency-Replayed", "Retry-After", CORRELATION_HEADER)
+_SENT = ("Authorization", "Content-Type", "Idempotency-Key", "If-Match", CORRELATION_HEADER, "traceparent")
+_SEEN = (
+    "ETag",
+    "Event-Position",
+    "Location",
+    "Idempotency-Replayed",
+    "Retry-After",
+    "WWW-Authenticate",
+    CORRELATION_HEADER,
+)
 _REMEMBERED_SECONDS = 600
 
 

@@ -57,6 +57,7 @@ ANSWER_HEADERS: Final = {
     ),
     "Location": _header("Where the query service has what was made", {"type": "string", "format": "uri-reference"}, "/orders/0199b7a4-7c00-7000-8000-000000000001"),
     "Retry-After": _header("Seconds after which to try again", {"type": "integer", "minimum": 0}, 1),
+    "WWW-Authenticate": _header("What access token it takes, and what is wrong with the one given (RFC 6750)", {"type": "string"}, 'Bearer realm="daicho"'),
     "X-Accel-Buffering": _header("Tells a proxy to pass on what comes as it comes", {"type": "string"}, "no"),
 }  # fmt: skip
 """The headers of answers that are not HTTP's everyday ones."""

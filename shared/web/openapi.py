@@ -2,27 +2,49 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
+from shared.identity.errors import InsufficientScope, InvalidToken, MissingToken
+from shared.web.access import Access, AccessRules
 from shared.web.correlation import HEADER as CORRELATION
 from shared.web.documentation import UNKNOWN_PARAMETER, Documentation, Examples, Service
 from shared.web.headers import ANSWER_HEADERS, CORRELATION_PARAMETER, IF_NONE_MATCH, SPELLINGS
 from shared.web.problem_answers import MEDIA_TYPE
 from shared.web.problem_schemas import problem_schema, schema_name
-from shared.web.problems import EVERYWHERE, UNAVAILABLE, VALIDATION_FAILED, Explanation, Problem, Problems, explain
+from shared.web.problems import (
+    EVERYWHERE,
+    FORBIDDEN,
+    UNAUTHORIZED,
+    UNAVAILABLE,
+    VALIDATION_FAILED,
+    Explanation,
+    Problem,
+    Problems,
+    explain,
+)
 
 Json = dict[str, Any]
+
+_SCHEME = "accessToken"
+_SECURITY_SCHEME = {
+    "type": "http",
+    "scheme": "bearer",
+    "bearerFormat": "JWT",
+    "description": "An access token of the issuer that the service trusts. A service on loopback asks for none unless it is set to.",
+}
 
 _UNDOCUMENTED = Documentation()
 _FASTAPIS_OWN = ("HTTPValidationError", "ValidationError")
 
 
-def complete(document: Json, service: Service, problems: Problems) -> None:
+def complete(document: Json, service: Service, problems: Problems, rules: AccessRules) -> None:
     """Complete the document in place; what the service tells nothing of still gets what all operations have."""
     told, headers = {*EVERYWHERE}, set[str]()
     for path, operations in document["paths"].items():
-        for operation in operations.values():
+        for method, operation in operations.items():
             documentation = service.find(operation["operationId"]) or _UNDOCUMENTED
+            documentation = _complete_access(operation, documentation, rules.find(method.upper(), path))
             _complete_request(operation, documentation)
             _complete_success(operation["responses"], documentation)
             explanations = _explanations(operation["responses"], documentation, problems)
@@ -36,7 +58,17 @@ def complete(document: Json, service: Service, problems: Problems) -> None:
     document["components"] = {
         "schemas": {name: schemas[name] for name in sorted(schemas) if name not in _FASTAPIS_OWN},
         "headers": {name: header for name, header in ANSWER_HEADERS.items() if name in headers},
+        "securitySchemes": {_SCHEME: _SECURITY_SCHEME},
     }
+
+
+def _complete_access(operation: Json, documentation: Documentation, access: Access) -> Documentation:
+    """Tell which tokens it takes; give its documentation with what the others are answered."""
+    if not access.options:
+        return documentation
+    operation["security"] = [{_SCHEME: sorted(option)} for option in access.options]
+    refusals = (MissingToken(), InvalidToken("it has expired"), InsufficientScope(access.options[0]))
+    return replace(documentation, errors=[*documentation.errors, *refusals])
 
 
 def _complete_request(operation: Json, documentation: Documentation) -> None:
@@ -98,6 +130,7 @@ def _problem_responses(explanations: Iterable[Explanation], instance: str) -> Js
 def _problem_response(explanations: Sequence[Explanation], instance: str) -> Json:
     problems = list(dict.fromkeys(explanation.problem for explanation in explanations))
     headers = ["Retry-After"] if problems[0].status == UNAVAILABLE.status else []
+    headers += ["WWW-Authenticate"] if problems[0].status in {UNAUTHORIZED.status, FORBIDDEN.status} else []
     headers += ["Event-Position"] if any("position" in one.members for one in explanations) else []
     examples: Json = {}
     for explanation in explanations:

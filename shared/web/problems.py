@@ -13,6 +13,7 @@ from shared.errors import (
     EventSchemaError,
     Overloaded,
 )
+from shared.identity.errors import InsufficientScope, InvalidToken, KeysUnavailable, MissingToken, OffLoopback
 from shared.web.readiness import NotReady
 
 _MAX_ERRORS = 100
@@ -103,10 +104,18 @@ READ_POSITION: Mapping[str, Any] = {
 
 Problems = Mapping[type[DaichoError], Problem]
 
+UNAUTHORIZED = Problem("unauthorized", 401, "Credentials are missing or not valid")
+FORBIDDEN = Problem("forbidden", 403, "The credentials do not allow this")
+
 SHARED_PROBLEMS: Problems = {
     DatabaseUnavailable: UNAVAILABLE,
     EventSchemaError: UNAVAILABLE,
+    InsufficientScope: FORBIDDEN,
+    InvalidToken: UNAUTHORIZED,
+    KeysUnavailable: UNAVAILABLE,
+    MissingToken: UNAUTHORIZED,
     NotReady: UNAVAILABLE,
+    OffLoopback: FORBIDDEN,
     Overloaded: Problem("overloaded", 503, "Too many requests at once"),
 }
 
@@ -118,8 +127,8 @@ EVERYWHERE = (NOT_FOUND, METHOD_NOT_ALLOWED, INTERNAL_ERROR)
 
 HTTP_PROBLEMS = {
     400: VALIDATION_FAILED,
-    401: Problem("unauthorized", 401, "Credentials are missing or not valid"),
-    403: Problem("forbidden", 403, "The credentials do not allow this"),
+    401: UNAUTHORIZED,
+    403: FORBIDDEN,
     404: NOT_FOUND,
     405: METHOD_NOT_ALLOWED,
     413: Problem("body-too-large", 413, "The body is too large"),

@@ -1,22 +1,29 @@
 """The common frame of both services' apps."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from starlette.middleware import Middleware
 
+from shared.identity.verifier import TokenVerifier
+from shared.supervision import Supervisor
+from shared.web.access import OPEN, AccessRules, Guarded
 from shared.web.api_docs import add_api_docs
 from shared.web.correlation import CorrelationMiddleware
 from shared.web.documentation import Service, health
 from shared.web.head import HeadMiddleware
 from shared.web.health import Check, health_router
+from shared.web.identity import IdentityMiddleware, LoopbackOnly
 from shared.web.openapi import complete
 from shared.web.problem_answers import install_problems
 from shared.web.problems import Problems
+from shared.web.security_headers import SecurityHeaders
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 LICENCE = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
 
@@ -24,7 +31,7 @@ LICENCE = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
 class _App(FastAPI):
     """An app whose document tells what its service does; it is made when it is first asked for."""
 
-    def __init__(self, service: Service, **settings: Any) -> None:
+    def __init__(self, service: Service, rules: AccessRules, **settings: Any) -> None:
         super().__init__(
             title=service.title,
             version=version("daicho"),
@@ -39,6 +46,7 @@ class _App(FastAPI):
             **settings,
         )
         self._service = service
+        self._rules = rules
         self._problems: Problems = {}
 
     def install_problems(self, tables: Iterable[Problems]) -> None:
@@ -48,7 +56,7 @@ class _App(FastAPI):
     def openapi(self) -> dict[str, Any]:
         """Give the document."""
         if self.openapi_schema is None:
-            complete(super().openapi(), self._service, self._problems)
+            complete(super().openapi(), self._service, self._problems, self._rules)
         assert self.openapi_schema is not None
         return self.openapi_schema
 
@@ -56,21 +64,58 @@ class _App(FastAPI):
 def create_service(
     service: Service,
     *,
-    lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
-    routers: Iterable[APIRouter],
+    lifespan: Lifespan,
+    routers: Iterable[Guarded],
     problems: Iterable[Problems],
+    verifier: TokenVerifier | None,
     checks: Mapping[str, Check],
     warnings: Mapping[str, Check] | None = None,
     middleware: Sequence[Middleware] = (),
+    inner_middleware: Sequence[Middleware] = (),
 ) -> FastAPI:
-    """Make an app with these routes, `/health`, `/docs`, correlation ids, and a problem for every error."""
+    """Make an app with these routes, `/health`, `/docs`, correlation ids, and a problem for every error.
+
+    With a verifier, routes are reached with access tokens alone; `middleware` stands before that, `inner_middleware`
+    behind it.
+    """
+    if verifier is not None:
+        checks = {**checks, "token keys": verifier.source.check}
+        warnings = {**(warnings or {}), "token keys": verifier.source.require_current}
+    guarded = [*routers, Guarded(health_router(checks, warnings or {}), OPEN)]
+    rules = AccessRules(guarded)
     app = _App(
         replace(service, chapters=[*service.chapters, health(checks)]),
-        lifespan=lifespan,
-        middleware=[Middleware(CorrelationMiddleware), Middleware(HeadMiddleware), *middleware],
+        rules,
+        lifespan=lifespan if verifier is None else _with_keys(lifespan, verifier),
+        middleware=[
+            Middleware(CorrelationMiddleware),
+            Middleware(SecurityHeaders),
+            Middleware(HeadMiddleware),
+            *middleware,
+            _identity(verifier, rules),
+            *inner_middleware,
+        ],
     )
+    app.state.access_rules = rules
+    app.state.asks_for_tokens = verifier is not None
     app.install_problems(problems)
-    for router in (*routers, health_router(checks, warnings or {})):
-        app.include_router(router)
+    for one in guarded:
+        app.include_router(one.router)
     add_api_docs(app)
     return app
+
+
+def _identity(verifier: TokenVerifier | None, rules: AccessRules) -> Middleware:
+    return Middleware(LoopbackOnly) if verifier is None else Middleware(IdentityMiddleware, verifier, rules)
+
+
+def _with_keys(lifespan: Lifespan, verifier: TokenVerifier) -> Lifespan:
+    """Keep the keys that tokens are verified with current while the service runs."""
+
+    @asynccontextmanager
+    async def both(app: FastAPI) -> AsyncIterator[None]:
+        async with lifespan(app), Supervisor() as supervisor:
+            supervisor.start("token keys", verifier.source.run)
+            yield
+
+    return both

@@ -114,6 +114,16 @@ async def test_an_address_of_no_machine_is_named(data_dir: Path) -> None:
     assert (code, output.startswith("daicho: cannot listen on no.such.host.invalid")) == (1, True)
 
 
+async def test_an_address_that_others_reach_needs_identity(data_dir: Path) -> None:
+    up = Up(data_dir, free_port(), free_port())
+    up.environment["DAICHO_HOST"] = "0.0.0.0"
+    await up.start()
+    code, output = await up.output_when_ended()
+    assert (code, output.count("\n")) == (2, 1)
+    assert output.startswith("DAICHO_HOST: 0.0.0.0 is not loopback")
+    assert not (data_dir / "postgres").exists()
+
+
 async def test_an_unreachable_server_is_a_clear_message(data_dir: Path) -> None:
     up = Up(data_dir, free_port(), free_port())
     up.environment["DAICHO_DATABASE_URL"] = "postgresql://user:secret@127.0.0.1:1/none"

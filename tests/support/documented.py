@@ -12,9 +12,11 @@ from jsonschema import Draft202012Validator
 from daicho.api_documents import Documented, openapi_document
 from shared.web.problem_answers import MEDIA_TYPE
 from shared.web.problems import EVERYWHERE
+from shared.web.security_headers import HEADERS as SECURITY_HEADERS
 
 EVERYDAY = {"content-type", "content-length", "date", "server", "transfer-encoding", "connection"}
-"""Headers that HTTP itself has, or the server."""
+EVERYDAY |= {name.lower() for name in SECURITY_HEADERS}
+"""Headers that HTTP itself has, or the server, or every answer."""
 UNLISTED = re.compile(r"/(openapi\.json|docs|assets/.*)")
 NO_OPERATION = {problem.type for problem in EVERYWHERE}
 DEFECT = 500

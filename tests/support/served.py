@@ -41,10 +41,10 @@ class Served:
 
 
 @asynccontextmanager
-async def served(database: str, **settings: Any) -> AsyncIterator[Served]:
-    """Run the query service while this lasts."""
+async def served(database: str, *, http: str = "auto", **settings: Any) -> AsyncIterator[Served]:
+    """Run the query service while this lasts, over one of uvicorn's protocols or ours."""
     app = create_app(query_settings(database, **settings))
-    server = uvicorn.Server(uvicorn.Config(app, ws="none", log_config=None, timeout_graceful_shutdown=5))
+    server = uvicorn.Server(uvicorn.Config(app, http=http, ws="none", log_config=None, timeout_graceful_shutdown=5))
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         serving = asyncio.create_task(server.serve([listening]))

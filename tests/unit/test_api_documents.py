@@ -17,9 +17,12 @@ from command_service import documentation as command_documentation
 from daicho.api_documents import Documented, asyncapi, document_text, openapi_document
 from query_service import documentation as query_documentation
 from shared.errors import DaichoError
+from shared.identity.errors import InsufficientScope, InvalidToken, KeysUnavailable, MissingToken, OffLoopback
+from shared.web.access import AccessRules
 from shared.web.documentation import Chapter, Documentation, Service
 from shared.web.openapi import complete
-from shared.web.problems import EVERYWHERE, HTTP_PROBLEMS, Problems, explain
+from shared.web.problems import EVERYWHERE, FORBIDDEN, HTTP_PROBLEMS, UNAUTHORIZED, Problems, explain
+from shared.web.readiness import NotReady
 from tests.support.documented import Api, api, is_problem
 from tests.support.processes import daicho
 from tests.unit.test_architecture import NEVER_ANSWERED, ROOT, TABLES
@@ -29,9 +32,13 @@ SERVICES: dict[Documented, Service] = {
     "command": command_documentation.service(command_service.app.AGGREGATES),
     "query": query_documentation.service(query_service.app.AGGREGATES),
 }
+TOLD_ELSEWHERE = {NotReady, MissingToken, InvalidToken, InsufficientScope, KeysUnavailable, OffLoopback}
+"""With `/health`, and where tokens are needed."""
+OPEN: dict[Documented, list[str]] = {
+    "command": ["getLiveness", "getReadiness"],
+    "query": ["getEventCatalogue", "getLiveness", "getReadiness"],
+}
 HEALTH = {"getLiveness", "getReadiness"}
-NOT_YET = {401, 403}
-"""Nothing asks for credentials so far."""
 KEYWORDS = {
     "$ref", "additionalProperties", "anyOf", "const", "default", "description", "discriminator", "enum", "examples",
     "format", "items", "maxItems", "maxLength", "maximum", "minItems", "minLength", "minimum", "oneOf", "pattern",
@@ -139,7 +146,19 @@ def test_no_reference_leads_nowhere_and_no_schema_is_left_over(service: Document
         one for one in there if one[1] in {"NotFoundProblem", "MethodNotAllowedProblem", "InternalErrorProblem"}
     }
     assert found <= there
-    assert there - found <= everywhere
+    assert there - found <= everywhere | {("securitySchemes", "accessToken")}
+
+
+@both
+def test_an_operation_that_needs_a_token_tells_so(service: Documented) -> None:
+    for operation in api(service).operations:
+        responses = operation.told["responses"]
+        needed = operation.told.get("security", [])
+        assert {"401", "403"} <= responses.keys() if needed else not {"401", "403"} & responses.keys()
+        assert all(scopes for one in needed for scopes in one.values())
+        for status in {"401", "403"} & responses.keys():
+            assert "WWW-Authenticate" in responses[status]["headers"]
+    assert [one.told["operationId"] for one in api(service).operations if not one.told.get("security")] == OPEN[service]
 
 
 @both
@@ -153,11 +172,11 @@ def test_every_problem_is_documented() -> None:
     errors = [error for service in SERVICES.values() for error in errors_of(service)]
     for table in TABLES:
         for kind in table:
-            assert kind.__name__ == "NotReady" or any(isinstance(error, kind) for error in errors), kind
+            assert kind in TOLD_ELSEWHERE or any(isinstance(error, kind) for error in errors), kind
     known: Problems = {kind: problem for table in TABLES for kind, problem in table.items()}
     told = {explanation.problem for error in errors if (explanation := explain(known, error))}
-    for status, problem in HTTP_PROBLEMS.items():
-        assert status in NOT_YET or problem in told | {*EVERYWHERE}, problem
+    for problem in HTTP_PROBLEMS.values():
+        assert problem in told | {*EVERYWHERE, UNAUTHORIZED, FORBIDDEN}, problem
     assert not {type(error) for error in errors if isinstance(error, DaichoError)} & NEVER_ANSWERED.keys()
 
 
@@ -185,7 +204,7 @@ def test_an_error_that_has_no_problem_cannot_be_documented() -> None:
     document = {"info": {}, "paths": {"/": {"get": operation}}, "components": {"schemas": {}}}
     service = Service("", "", "", [Chapter("x", "", {"x": Documentation(errors=[DaichoError()])})])
     with pytest.raises(AssertionError, match="has no problem"):
-        complete(document, service, {})
+        complete(document, service, {}, AccessRules([]))
 
 
 def test_an_answer_that_is_not_documented_is_found_out() -> None:

@@ -47,7 +47,12 @@ def mount_dashboard(app: FastAPI, command_url: str | None) -> None:
 
 
 async def _contents(request: Request) -> Mapping[str, str]:
-    """Give where the log ends, from which on the page follows it, and the first answers if it is about all orders."""
+    """Give where the log ends, from which on the page follows it, and the first answers if it is about all orders.
+
+    Where tokens are asked for, nothing: the page is open, and tells nobody anything.
+    """
+    if request.app.state.asks_for_tokens:
+        return {"head": "", "answers": _in_script({})}
     head, answers = await asyncio.gather(
         _head(request.app), first_answers(request.app, () if request.query_params else _FIRST_PATHS)
     )

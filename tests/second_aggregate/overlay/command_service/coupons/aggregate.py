@@ -31,6 +31,7 @@ async def redeem_coupon(coupon_id: UUID, request: Request) -> Response:
 
 COUPONS = Aggregate(
     AGGREGATE_TYPE,
+    "coupons:write",
     DECIDER,
     StateSchema(CouponState),
     EVENTS,

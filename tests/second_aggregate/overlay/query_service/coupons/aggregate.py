@@ -44,4 +44,4 @@ def _coupon(coupon_id: ColumnElement[UUID]) -> Select[Any]:
     return select(coupons).where(coupons.c.coupon_id == coupon_id)
 
 
-COUPONS = Aggregate(AGGREGATE_TYPE, EVENTS, (COUPONS_PROJECTION,), router, PROBLEMS)
+COUPONS = Aggregate(AGGREGATE_TYPE, "coupons:read", EVENTS, (COUPONS_PROJECTION,), router, PROBLEMS)
