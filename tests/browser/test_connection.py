@@ -1,5 +1,6 @@
 """The connection goes and comes back: what is shown is right again, and nothing was loaded anew."""
 
+import asyncio
 from uuid import uuid4
 
 import pytest
@@ -71,7 +72,7 @@ async def test_an_event_that_overtakes_an_answer_is_no_other_ledger(dashboard: D
     """The page would be loaded again, and with it goes what is being written."""
     page = await dashboard.window()
     await page.evaluate("globalThis.stayed = true")
-    asked = 0
+    asked, answered = 0, asyncio.Semaphore(0)
 
     async def overtaken(route: Route) -> None:
         nonlocal asked
@@ -80,11 +81,12 @@ async def test_an_event_that_overtakes_an_answer_is_no_other_ledger(dashboard: D
         await dashboard.place(f"Faster {asked}")
         await expect(page.locator(".feed")).to_contain_text(f"Faster {asked}")
         await route.fulfill(response=answer)
+        answered.release()
 
     await page.route("**/events?after=*", overtaken)
     for number in range(1, 4):
         await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-        await expect(page.locator(".feed")).to_contain_text(f"Faster {number}")
+        await answered.acquire()
         await expect(tile(page, "Orders today")).to_have_text(str(number))
     assert (asked, await page.evaluate("stayed")) == (3, True)
 
