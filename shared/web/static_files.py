@@ -76,7 +76,7 @@ class StaticFolder:
         if file is None:
             raise HTTPException(404)
         content, headers = file.content, dict(_FILE_HEADERS)
-        if file.suffix in _COMPRESSIBLE and _takes_gzip(request.headers.get("accept-encoding", "")):
+        if file.suffix in _COMPRESSIBLE and takes_gzip(request):
             content = await asyncio.to_thread(lambda: file.compressed)
             headers["Content-Encoding"] = "gzip"
         return Response(content, headers=headers, media_type=_MEDIA_TYPES[file.suffix])
@@ -97,7 +97,9 @@ def page(content: str) -> Response:
     return Response(content, headers=_PAGE_HEADERS, media_type="text/html")
 
 
-def _takes_gzip(accepted: str) -> bool:
+def takes_gzip(request: Request) -> bool:
+    """Tell whether an answer may be compressed with gzip."""
+    accepted = request.headers.get("accept-encoding", "")
     return "gzip" in accepted.lower() and not _REFUSES_GZIP.search(accepted)
 
 

@@ -69,6 +69,17 @@ async def test_its_files_are_compressed_and_kept_for_ever(http: httpx.AsyncClien
     assert (await http.get(f"/{prefix}/../page.html")).status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("accepted", "encoding"), [("gzip", "gzip"), ("GZIP", "gzip"), ("br, gzip;q=0", None), ("identity", None)]
+)
+async def test_the_page_is_compressed_for_whoever_takes_it(
+    http: httpx.AsyncClient, accepted: str, encoding: str | None
+) -> None:
+    answer = await http.get("/", headers={"Accept-Encoding": accepted})
+    assert answer.headers.get("content-encoding") == encoding
+    assert "Daicho" in answer.text
+
+
 async def test_it_carries_what_the_api_answers(store: PostgresEventStore, http: httpx.AsyncClient) -> None:
     events = await append_orders(store, 30)
     for path in ("/statistics", "/statistics/daily", "/orders?limit=20"):

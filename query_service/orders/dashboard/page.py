@@ -14,7 +14,7 @@ from fastapi import FastAPI, Request, Response
 
 from query_service.orders.dashboard.first_answers import first_answers
 from shared.errors import DaichoError
-from shared.web.static_files import StaticFolder, mount_folder
+from shared.web.static_files import StaticFolder, mount_folder, takes_gzip
 
 _FOLDER = Path(__file__).parent
 _FIRST_MODULES = ("dom.js", "ledger.js", "overview.js", "chart.js", "orders.js")
@@ -39,7 +39,7 @@ def mount_dashboard(app: FastAPI, command_url: str | None) -> None:
             **await _contents(request),
         }
         content = page.substitute(values).encode()
-        if "gzip" not in request.headers.get("Accept-Encoding", ""):
+        if not takes_gzip(request):
             return Response(content, headers=headers, media_type="text/html")
         return Response(gzip.compress(content), headers={**headers, "Content-Encoding": "gzip"}, media_type="text/html")
 
