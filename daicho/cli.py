@@ -18,6 +18,7 @@ from daicho.errors import OperatorError
 from daicho.events_command import Shown, filters, run_events
 from daicho.ledger import opened
 from daicho.log_commands import run_export, run_import, run_verify
+from daicho.login_roles import let_in
 from daicho.parked_command import run_parked_discard, run_parked_list, run_parked_retry
 from daicho.rebuild_command import Instead, run_rebuild
 from daicho.settings import OperatorSettings
@@ -78,7 +79,10 @@ def demo(
 
 @app.command(epilog="Example: DAICHO_DATABASE_URL=postgresql://postgres@db/daicho daicho migrate")
 def migrate() -> None:
-    """Bring both schemas of the database to what this release needs; without a server's URL, those of .data."""
+    """Bring both schemas of the database to what this release needs; without a server's URL, those of .data.
+
+    With DAICHO_COMMAND_ROLE_PASSWORD and DAICHO_QUERY_ROLE_PASSWORD set, the services' roles may log in with them.
+    """
     _run(_migrate(load(OperatorSettings)))
     typer.echo("both schemas are at head")
 
@@ -86,6 +90,7 @@ def migrate() -> None:
 async def _migrate(settings: OperatorSettings) -> None:
     async with opened(settings, create=True) as ledger:
         await migrations.migrate(ledger.log_url, ledger.read_url)
+        await let_in(settings, ledger.log_url, ledger.read_url)
 
 
 @app.command(epilog="Example: daicho events --follow --type OrderShipped --json")

@@ -17,6 +17,12 @@ class OperatorSettings(BaseSettings):
     read_database_url: SecretStr | None = Field(
         default=None, description="PostgreSQL with the read model, if it is another"
     )
+    command_role_password: SecretStr | None = Field(
+        default=None, description="Password with which `daicho migrate` lets the role daicho_command log in"
+    )
+    query_role_password: SecretStr | None = Field(
+        default=None, description="Password with which `daicho migrate` lets the role daicho_query log in"
+    )
     data_dir: Path = Field(default=Path(".data"), description="Where the embedded PostgreSQL keeps its files")
     host: str = Field(default="127.0.0.1", description="Address that the services listen on")
     command_port: int = Field(default=8001, ge=1, le=65535, description="Port of the command service")
@@ -32,6 +38,16 @@ class OperatorSettings(BaseSettings):
         if url is not None:
             database_url(url.get_secret_value())
         return url
+
+    @field_validator("command_role_password", "query_role_password")
+    @classmethod
+    def _ascii(cls, password: SecretStr | None) -> SecretStr | None:
+        # What else a password may be needs normalising first, as RFC 4013 has it.
+        if password is not None and not (
+            password.get_secret_value().isascii() and password.get_secret_value().isprintable()
+        ):
+            raise ValueError("must be printable ASCII")
+        return password
 
     @field_validator("query_port")
     @classmethod

@@ -7,13 +7,19 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from query_service.event_streams import CONNECTIONS
 from query_service.reading import READING, SEARCHING
 from query_service.settings import QuerySettings
-from shared.database import create_engine
+from shared.database import create_engine, milliseconds
 
 KEEPALIVES: Final = {"tcp_keepalives_idle": "3", "tcp_keepalives_interval": "1", "tcp_keepalives_count": "3"}
 """PostgreSQL's settings for connections that hold locks: a machine that is gone gives them up within seconds."""
 
+_PAUSED_SECONDS = 15.0
+"""Beyond the poll interval: a replica that does nothing for so long is stuck, and another takes over."""
+_LOCK_SECONDS = 10.0
+
 _PROJECTING = {
     **KEEPALIVES,
+    "idle_in_transaction_session_timeout": milliseconds(_PAUSED_SECONDS),
+    "lock_timeout": milliseconds(_LOCK_SECONDS),
     # A crash of PostgreSQL may take the last batches back, rows and checkpoint together: they are projected again.
     "synchronous_commit": "off",
 }
@@ -45,6 +51,7 @@ class Engines(NamedTuple):
 def create_engines(settings: QuerySettings) -> Engines:
     """Make them; each connects at first use."""
     size = settings.database_pool_size
+    paused = {"idle_session_timeout": milliseconds(settings.poll_interval + _PAUSED_SECONDS)}
     return Engines(
         log=create_engine(settings.log_url, application_name="daicho-query-log", pool_size=size),
         read=create_engine(settings.read_url, application_name="daicho-query", pool_size=size, server_settings=READING),
@@ -56,7 +63,7 @@ def create_engines(settings: QuerySettings) -> Engines:
             application_name="daicho-project",
             pool_size=1,
             autocommit=False,
-            server_settings=_PROJECTING,
+            server_settings={**_PROJECTING, **paused},
         ),
         project_log=create_engine(settings.log_url, application_name="daicho-project-log", pool_size=1),
         listen=create_engine(settings.listen_url, application_name="daicho-listen", pool_size=1),

@@ -26,6 +26,10 @@ _NOT_NOW = ("40", "55", "57")
 _LAST_PORT = 65535
 _CONNECT_TIMEOUT = 5.0
 _STATEMENT_TIMEOUT = 30.0
+_ANSWER_SECONDS = 1.0
+"""How much longer than PostgreSQL itself the driver waits for a statement: PostgreSQL's word is certain, silence is not."""
+_IDLE_SECONDS = 60.0
+_IDLE_SECONDS_IN_LONG_WORK = 600.0
 _POOL_TIMEOUT = 5.0
 
 
@@ -57,8 +61,16 @@ def create_engine(
     """Make an engine; it connects at first use. `statement_timeout` is in seconds; None: no limit.
 
     With `autocommit` each statement is a transaction of its own at READ COMMITTED, with no round trips
-    for BEGIN and ROLLBACK.
+    for BEGIN and ROLLBACK. PostgreSQL itself ends a statement that takes too long, that nobody waits for any more, and a
+    transaction that is left open, so that no client, however stuck, holds what others need.
     """
+    protecting = {
+        "client_connection_check_interval": "1s",
+        "idle_in_transaction_session_timeout": milliseconds(
+            _IDLE_SECONDS if statement_timeout else _IDLE_SECONDS_IN_LONG_WORK
+        ),
+        "statement_timeout": milliseconds(statement_timeout or 0),
+    }
     return create_async_engine(
         database_url(url),
         poolclass=FairPool,
@@ -69,10 +81,20 @@ def create_engine(
         isolation_level="AUTOCOMMIT" if autocommit else "READ COMMITTED",
         connect_args={
             "timeout": _CONNECT_TIMEOUT,
-            "command_timeout": statement_timeout,
-            "server_settings": {"application_name": application_name, "jit": "off", **(server_settings or {})},
+            "command_timeout": statement_timeout and statement_timeout + _ANSWER_SECONDS,
+            "server_settings": {
+                "application_name": application_name,
+                "jit": "off",
+                **protecting,
+                **(server_settings or {}),
+            },
         },
     )
+
+
+def milliseconds(seconds: float) -> str:
+    """Write a duration as PostgreSQL's settings take it."""
+    return f"{seconds * 1000:.0f}ms"
 
 
 def sqlstate(error: BaseException) -> str:

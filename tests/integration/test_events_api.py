@@ -1,5 +1,6 @@
 """The log over HTTP: `GET /events`, filtered and in pages, and an order's history."""
 
+import asyncio
 import json
 import random
 import re
@@ -8,7 +9,7 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from sqlalchemy import Select, make_url, text
+from sqlalchemy import Select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from command_service.event_store import Commit
@@ -22,6 +23,7 @@ from tests.support.databases import connected
 from tests.support.events import WHEN, a_commit, an_event
 from tests.support.http import assert_problem, get
 from tests.support.orders import append_orders, commit, placed
+from tests.support.waiting import wait_until
 
 
 def as_stored(event_type: str, version: int, data: object, metadata: object = None) -> NewEvent:
@@ -285,13 +287,22 @@ async def test_what_the_database_cancels_may_be_tried_again(
 ) -> None:
     order_id = uuid4()
     await store.append([commit(order_id, 0, placed())])
-    name = make_url(database).database
-    async with engine.connect() as connection:
-        await connection.execute(text(f"ALTER DATABASE {name} SET statement_timeout = '300ms'"))
     async with query_service(database, answer_cache_bytes=0) as http, connected(database, autocommit=False) as locking:
         await get(http, f"/orders/{order_id}", 1)
         async with locking.begin() as connection:
             await connection.execute(text("LOCK TABLE event_store.events, read_model.order_details"))
             for path in (f"/orders/{order_id}", f"/orders/{order_id}/history", "/events"):
-                assert_problem(await http.get(path), 503, "unavailable")
+                answer = asyncio.create_task(http.get(path))
+                await wait_until(lambda: _cancel_reads(engine), "the read waits for the lock, and is cancelled")
+                assert_problem(await answer, 503, "unavailable")
         assert (await http.get(f"/orders/{order_id}")).status_code == 200
+
+
+async def _cancel_reads(engine: AsyncEngine) -> bool:
+    query = text("""
+        SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock'
+            AND application_name IN ('daicho-query', 'daicho-query-log')
+    """)
+    async with engine.connect() as connection:
+        return bool(await connection.scalar(query))
