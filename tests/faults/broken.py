@@ -22,6 +22,8 @@ from command_service.idempotency import IdempotencyKey
 from command_service.postgres_store import PostgresEventStore
 from query_service import checkpoints
 from query_service.checkpoints import Checkpoint
+from query_service.projected_position import ProjectedPosition
+from query_service.reading import ReadModel
 from shared.database import translate_errors
 from shared.event_log.events import EventId, Position
 from shared.ids import new_id
@@ -81,6 +83,29 @@ def moves_checkpoints_by_themselves() -> FastAPI:
 
     patch.object(checkpoints, "move", move_alone).start()
     return query_service.main.create()
+
+
+def does_not_wait() -> FastAPI:
+    """Make a query service that answers with what it has, whatever position is wanted."""
+
+    async def at_once(*_: object) -> None:
+        pass
+
+    patch.object(ProjectedPosition, "wait_for", at_once).start()
+    patch.object(ReadModel, "require", lambda *_, **__: None).start()
+    return query_service.main.create()
+
+
+def rows_that_are_altered() -> Sequence[str]:
+    """Give statements by which an append tidies up what an earlier one has written."""
+    return (
+        "DROP TRIGGER events_are_append_only ON event_store.events",
+        """CREATE FUNCTION event_store.tidy_up() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
+            UPDATE event_store.events SET metadata = metadata || '{"tidy": true}' WHERE position = NEW.first_position - 100;
+            RETURN NULL;
+        END $$""",
+        "CREATE TRIGGER tidy AFTER INSERT ON event_store.seals FOR EACH ROW EXECUTE FUNCTION event_store.tidy_up()",
+    )
 
 
 def positions_from_a_sequence() -> Sequence[str]:

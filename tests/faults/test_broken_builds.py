@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.faults.broken import positions_from_a_sequence
+from tests.faults.broken import positions_from_a_sequence, rows_that_are_altered
 from tests.faults.cluster import Build
 from tests.faults.conftest import MUTANTS
 from tests.faults.fault import FaultKind
@@ -65,6 +65,18 @@ MUTANTS_THERE_ARE = (
         lambda: Build(command=f"{BROKEN}:ignores_idempotency_keys"),
         _faults("lose answers of appends"),
         frozenset({"I7"}),
+    ),
+    Mutant(
+        "does not wait for the position wanted",
+        lambda: Build(query=f"{BROKEN}:does_not_wait"),
+        [_terminated("daicho-project")],
+        frozenset({"I9"}),
+    ),
+    Mutant(
+        "alters rows later",
+        lambda: Build(statements=rows_that_are_altered()),
+        _faults("delay packets"),
+        frozenset({"I8"}),
     ),
 )
 
