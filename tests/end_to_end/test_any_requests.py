@@ -99,8 +99,7 @@ on_and_off = pytest.mark.parametrize("identity", [False, True], ids=["identity o
 
 
 @pytest.mark.timeout(300)
-@both_services
-@on_and_off
+@pytest.mark.parametrize(("name", "identity"), [("command", True), ("query", False)])
 async def test_some_requests(name: str, database: str, engine: AsyncEngine, tmp_path: Path, *, identity: bool) -> None:
     arguments = ["--phases", "examples,fuzzing,stateful", "--max-examples", "2", "--no-shrink"]
     await all_answers(name, database, engine, tmp_path, identity=identity, arguments=arguments)
