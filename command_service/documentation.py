@@ -15,7 +15,7 @@ from command_service.errors import (
 )
 from shared.errors import DatabaseUnavailable, Overloaded, UnknownEventType
 from shared.event_log.events import Version
-from shared.web.documentation import Documentation, Examples, Service
+from shared.web.documentation import Documentation, Examples, Link, Service
 
 _ERRORS = (
     VersionMismatch(Version(2)),
@@ -53,8 +53,16 @@ def service(aggregates: Iterable[Aggregate]) -> Service:
 
 
 def command(
-    answer: str, answers: Examples, requests: Examples, errors: Sequence[Exception], *, creates: bool = False
+    answer: str,
+    answers: Examples,
+    requests: Examples,
+    errors: Sequence[Exception],
+    *,
+    creates: bool = False,
+    links: Sequence[Link] = (),
 ) -> Documentation:
     """Describe a command; `errors` are those of its own, what is wrong in its body among them."""
     headers = ["ETag", "Event-Position", "Idempotency-Replayed"]
-    return Documentation(answer, answers, requests, ["Location", *headers] if creates else headers, [*errors, *_ERRORS])
+    if creates:
+        headers = ["Location", *headers]
+    return Documentation(answer, answers, requests, headers, [*errors, *_ERRORS], links=links)

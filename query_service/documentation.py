@@ -22,6 +22,7 @@ from shared.web.documentation import (
     Chapter,
     Documentation,
     Examples,
+    Link,
     Service,
     invalid,
 )
@@ -95,11 +96,17 @@ def service(aggregates: Sequence[Aggregate]) -> Service:
 
 
 def read(
-    answer: str, answers: Examples, errors: Iterable[Exception] = (), *, conditional: bool = True
+    answer: str,
+    answers: Examples,
+    errors: Iterable[Exception] = (),
+    *,
+    conditional: bool = True,
+    links: Sequence[Link] = (),
 ) -> Documentation:
     """Describe a read that heeds `Event-Position`; a conditional one has an ETag."""
     headers = ["ETag", "Event-Position", "Cache-Control"] if conditional else ["Event-Position"]
-    return Documentation(answer, answers, headers=headers, errors=[*READ_ERRORS, *errors], conditional=conditional)
+    told = [*READ_ERRORS, *errors]
+    return Documentation(answer, answers, headers=headers, errors=told, conditional=conditional, links=links)
 
 
 def _example_events(aggregates: Iterable[Aggregate]) -> Iterable[dict[str, Any]]:
@@ -130,6 +137,7 @@ def _events(page: Sequence[dict[str, Any]]) -> Chapter:
                 },
                 [invalid((("query", "limit"), "Input should be less than or equal to 1000"))],
                 conditional=False,
+                links=[Link("listEvents", "after", "/next_after")],
             ),
             "getEventCatalogue": Documentation(
                 "The AsyncAPI document",
@@ -162,7 +170,10 @@ _OPERATIONS = Chapter(
     "How far the read models are, what could not be applied to them, and building them anew.",
     {
         "listProjections": Documentation(
-            "Every projection", {"All is well": [_STATUS]}, errors=[UNKNOWN_PARAMETER, *DATABASE_ERRORS]
+            "Every projection",
+            {"All is well": [_STATUS]},
+            errors=[UNKNOWN_PARAMETER, *DATABASE_ERRORS],
+            links=[Link(name, "name", "/0/name") for name in ("listParked", "retryParked", "rebuildProjection")],
         ),
         "getMetrics": Documentation(
             "Prometheus's text format",

@@ -2,6 +2,11 @@
 
 import re
 import unicodedata
+from typing import Final
+
+_SPACE = r"[\s\x1c-\x1f\x85]*"
+PATTERN: Final = rf"^{_SPACE}[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?{_SPACE}$"
+"""What `clean_text` takes, for JSON Schema: something to see, no control character but in the space around it."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 

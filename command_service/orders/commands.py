@@ -3,9 +3,9 @@
 from decimal import Decimal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from command_service.orders.values import CountryCode, LongText, Price, ShortText
+from command_service.orders.values import CountryCode, LongText, Price, Quantity, ShortText
 from shared.orders.examples import ADDRESS, ORDER_ID
 from shared.orders.values import MAX_AMOUNT
 
@@ -31,7 +31,7 @@ class Item(Command):
     """One line: a product, how many, and the price of one."""
 
     product_name: ShortText = Field(description="What is ordered", examples=["Sencha"])
-    quantity: StrictInt = Field(ge=1, le=1_000_000, description="How many", examples=[2])
+    quantity: Quantity = Field(description="How many", examples=[2])
     unit_price: Price = Field(
         description="The price of one, exact to the cent: a string or a number, at least 0.01", examples=["12.50"]
     )

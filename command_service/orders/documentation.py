@@ -4,10 +4,15 @@ from command_service.documentation import command
 from command_service.orders.errors import InvalidTransition, OrderAlreadyExists, OrderNotFound
 from shared.orders.examples import ADDRESS, CUSTOMER, ITEM, ORDER_ID, REASON, SHIPPED
 from shared.orders.values import OrderStatus
-from shared.web.documentation import Chapter, Examples, invalid
+from shared.web.documentation import Chapter, Examples, Link, invalid
 
 _ITEMS = [ITEM, {"product_name": "Teapot", "quantity": 1, "unit_price": "48.00"}]
 _UNKNOWN_FIELD = invalid((("body", "colour"), "Extra inputs are not permitted"))
+
+
+_CONFIRM, _SHIP, _CANCEL = (
+    Link(name, "order_id", "/order_id") for name in ("confirmOrder", "shipOrder", "cancelOrder")
+)
 
 
 def _order(status: OrderStatus, version: int) -> Examples:
@@ -45,12 +50,14 @@ CHAPTER = Chapter(
                 OrderAlreadyExists(),
             ],
             creates=True,
+            links=[_CONFIRM, _SHIP, _CANCEL],
         ),
         "confirmOrder": command(
             "The order is confirmed",
             _order(OrderStatus.CONFIRMED, 2),
             {"It needs no more, not even this": {}},
             [_UNKNOWN_FIELD, OrderNotFound(), InvalidTransition("confirmed", OrderStatus.SHIPPED)],
+            links=[_SHIP, _CANCEL],
         ),
         "shipOrder": command(
             "The order is shipped",

@@ -3,15 +3,18 @@
 import re
 from decimal import Decimal
 from functools import cache, partial
-from typing import Annotated
+from typing import Annotated, Final
 
 import pycountry
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, StrictInt
 
 from shared.orders.values import CENT, MAX_AMOUNT, Money
-from shared.text import clean_text
+from shared.text import PATTERN, clean_text
 
-_AMOUNT = re.compile(r"[0-9]{1,8}(\.[0-9]{1,2})?")
+MAX_QUANTITY: Final = 1_000_000
+
+_AMOUNT = re.compile(r"0\.(0[1-9]|[1-9][0-9]?)|[1-9][0-9]{0,7}(\.[0-9]{1,2})?")
+"""From a cent on, without leading zeros."""
 
 
 def parse_price(value: object) -> Decimal:
@@ -31,6 +34,13 @@ def parse_price(value: object) -> Decimal:
     raise ValueError(f'must be an amount from "{CENT}" to "{MAX_AMOUNT}" with at most 2 decimals')
 
 
+def whole_number(value: object) -> object:
+    """Read 2.0 as 2, which is the same number in JSON; anything else is left to be refused, however large."""
+    if isinstance(value, Decimal) and 0 <= value <= MAX_QUANTITY and value == value.to_integral_value():
+        return int(value)
+    return value
+
+
 @cache
 def country_codes() -> frozenset[str]:
     """Give the assigned country codes of ISO 3166-1 alpha-2."""
@@ -47,15 +57,20 @@ def check_country(code: str) -> str:
 ShortText = Annotated[
     str,
     AfterValidator(partial(clean_text, maximum=200)),
-    Field(json_schema_extra={"minLength": 1, "maxLength": 200}),
+    Field(json_schema_extra={"minLength": 1, "maxLength": 200, "pattern": PATTERN}),
 ]
 LongText = Annotated[
     str,
     AfterValidator(partial(clean_text, maximum=500)),
-    Field(json_schema_extra={"minLength": 1, "maxLength": 500}),
+    Field(json_schema_extra={"minLength": 1, "maxLength": 500, "pattern": PATTERN}),
 ]
+Quantity = Annotated[StrictInt, Field(ge=1, le=MAX_QUANTITY), BeforeValidator(whole_number)]
 Price = Annotated[
     Money,
-    BeforeValidator(parse_price, json_schema_input_type=Annotated[str, Field(pattern=f"^{_AMOUNT.pattern}$")] | float),
+    BeforeValidator(
+        parse_price,
+        json_schema_input_type=Annotated[str, Field(pattern=f"^({_AMOUNT.pattern})$")]
+        | Annotated[float, Field(ge=0.01, le=99_999_999.99, multiple_of=0.01)],
+    ),
 ]
-CountryCode = Annotated[str, AfterValidator(check_country), Field(json_schema_extra={"pattern": "^[A-Z]{2}$"})]
+CountryCode = Annotated[str, AfterValidator(check_country), Field(json_schema_extra={"enum": sorted(country_codes())})]

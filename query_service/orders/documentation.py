@@ -23,7 +23,7 @@ from shared.orders.examples import (
     TOTAL,
 )
 from shared.orders.values import OrderStatus
-from shared.web.documentation import Chapter, invalid
+from shared.web.documentation import Chapter, Link, invalid
 
 _SUMMARY: dict[str, Any] = {
     "order_id": ORDER_ID,
@@ -86,6 +86,7 @@ CHAPTER = Chapter(
                 "No order passes": {"items": [], "next_cursor": None},
             },
             [invalid((("query", "limit"), "Input should be less than or equal to 200")), InvalidCursor()],
+            links=[Link(name, "order_id", "/items/0/order_id") for name in ("getOrder", "getOrderHistory")],
         ),
         "getOrder": read(
             "The order",
@@ -97,6 +98,7 @@ CHAPTER = Chapter(
                 NotYetPlaced(),
                 _NEWER,
             ],
+            links=[Link("getOrderHistory", "order_id", "/order_id")],
         ),
         "getOrderHistory": read(
             "The order's events, oldest first",

@@ -6,12 +6,12 @@ from decimal import Decimal
 from functools import partial
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from query_service.parameters import IN_DIGITS, Number, ReadParameters
 from shared.orders.examples import CURSOR
 from shared.orders.values import OrderStatus
-from shared.text import clean_text
+from shared.text import PATTERN, clean_text
 
 MOST_DAYS = 3660
 _USUAL_DAYS = 30
@@ -20,6 +20,7 @@ _DAY_START = "2026-01-01T00:00:00Z"
 
 Sort = Literal["-placed_at", "placed_at", "-total_amount", "total_amount"]
 
+_AMOUNT = re.compile(r"[0-9]{1,18}(\.[0-9]{1,2})?")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
@@ -36,7 +37,7 @@ def _day(text: object) -> object:
 
 
 def _plain(text: object) -> object:
-    if isinstance(text, str) and ("_" in text or not text.isascii()):
+    if isinstance(text, str) and not _AMOUNT.fullmatch(text):
         raise ValueError("must be a number, as in 12.50")
     return text
 
@@ -52,11 +53,20 @@ def _each_once(statuses: list[OrderStatus]) -> list[OrderStatus]:
     return sorted(set(statuses))
 
 
-Name = Annotated[str, AfterValidator(partial(clean_text, maximum=200))]
+Name = Annotated[
+    str,
+    AfterValidator(partial(clean_text, maximum=200)),
+    Field(json_schema_extra={"minLength": 1, "maxLength": 200, "pattern": PATTERN}),
+]
 Timestamp = Annotated[AwareDatetime, BeforeValidator(_date_first), AfterValidator(_utc)]
 """A time with its zone; a bare number, which could be a year as well as seconds since 1970, is none."""
 
-Amount = Annotated[Decimal, Field(ge=0, max_digits=20, decimal_places=2), BeforeValidator(_plain)]
+Amount = Annotated[
+    Decimal,
+    Field(ge=0, max_digits=20, decimal_places=2),
+    BeforeValidator(_plain),
+    WithJsonSchema({"type": "string", "pattern": f"^{_AMOUNT.pattern}$"}),
+]
 VersionNumber = Annotated[int, Field(ge=1, le=2**31 - 1), IN_DIGITS]
 """A version of an order."""
 

@@ -19,7 +19,7 @@ Examples = Mapping[str, object]
 class Documentation:
     """Of one operation.
 
-    `errors` has an example of every error that it can answer: the problem that its reader sees is made of it as that of
+    `links` are the operations that an answer leads to. `errors` has an example of every error that it can answer: the problem that its reader sees is made of it as that of
     one that is raised. `headers` are those of the successful answer; `conditional`: it can be 304.
     """
 
@@ -29,6 +29,16 @@ class Documentation:
     headers: Sequence[str] = ()
     errors: Sequence[Exception] = ()
     conditional: bool = False
+    links: Sequence["Link"] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An operation that takes something of an answer; `source` is a JSON pointer (RFC 6901) into the answer."""
+
+    operation_id: str
+    parameter: str
+    source: str
 
 
 @dataclass(frozen=True, slots=True)

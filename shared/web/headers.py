@@ -21,6 +21,13 @@ CORRELATION_PARAMETER: Final = parameter(
     _CORRELATION_ID,
     "checkout-7f3a",
 )
+CORRELATION_WISH: Final = parameter(
+    CORRELATION,
+    "Ties requests to a larger story: 1–255 visible ASCII characters. One is made if it is absent, or anything else.",
+    {"type": "string"},
+    "checkout-7f3a",
+)
+"""Of requests that lead to no events: a bad one is replaced, not refused."""
 IF_NONE_MATCH: Final = parameter(
     "If-None-Match",
     "ETags of answers that the client has; if one of them still holds, the answer is 304.",

@@ -8,8 +8,8 @@ from typing import Any
 from shared.identity.errors import InsufficientScope, InvalidToken, MissingToken
 from shared.web.access import Access, AccessRules
 from shared.web.correlation import HEADER as CORRELATION
-from shared.web.documentation import UNKNOWN_PARAMETER, Documentation, Examples, Service
-from shared.web.headers import ANSWER_HEADERS, CORRELATION_PARAMETER, IF_NONE_MATCH, SPELLINGS
+from shared.web.documentation import UNKNOWN_PARAMETER, Documentation, Examples, Link, Service
+from shared.web.headers import ANSWER_HEADERS, CORRELATION_WISH, IF_NONE_MATCH, SPELLINGS
 from shared.web.problem_answers import MEDIA_TYPE
 from shared.web.problem_schemas import problem_schema, schema_name
 from shared.web.problems import (
@@ -75,7 +75,7 @@ def _complete_request(operation: Json, documentation: Documentation) -> None:
     parameters = operation.get("parameters", [])
     names = {parameter["name"] for parameter in parameters}
     added = [IF_NONE_MATCH] if documentation.conditional else []
-    added += [CORRELATION_PARAMETER] if CORRELATION not in names else []
+    added += [CORRELATION_WISH] if CORRELATION not in names else []
     operation["parameters"] = [_parameter(parameter) for parameter in (*parameters, *added)]
     for content in operation.get("requestBody", {}).get("content", {}).values():
         content["schema"] = _without_null(content["schema"])
@@ -105,9 +105,15 @@ def _complete_success(responses: Json, documentation: Documentation) -> None:
             response |= {"description": documentation.answer, "headers": headers}
             for content in response.get("content", {}).values():
                 content["examples"] = _examples(documentation.answers)
+            if documentation.links:
+                response["links"] = {link.operation_id: _link(link) for link in documentation.links}
     if documentation.conditional:
         kept = _headers(name for name in documentation.headers if name in {"Cache-Control", "ETag", "Event-Position"})
         responses["304"] = {"description": "What the client has still holds; no content", "headers": kept}
+
+
+def _link(link: Link) -> Json:
+    return {"operationId": link.operation_id, "parameters": {link.parameter: f"$response.body#{link.source}"}}
 
 
 def _explanations(responses: Json, documentation: Documentation, problems: Problems) -> Sequence[Explanation]:

@@ -43,6 +43,7 @@ class _App(FastAPI):
             openapi_tags=[{"name": one.tag, "description": one.description} for one in service.chapters],
             docs_url=None,
             redoc_url=None,
+            redirect_slashes=False,
             **settings,
         )
         self._service = service

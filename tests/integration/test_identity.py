@@ -1,6 +1,7 @@
 """With identity, a request gets as far as its token allows; a refused one changes nothing and is told what it lacks."""
 
 import asyncio
+import hmac
 import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -8,33 +9,55 @@ from typing import Any
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from daicho.api_documents import Documented
 from query_service.app import create_app
 from tests.support.apps import ORDER, command_service, query_service, query_settings, running
-from tests.support.documented import watched
-from tests.support.http import assert_problem, events, place
+from tests.support.documented import api, watched
+from tests.support.http import PATIENT, assert_problem, events, place
 from tests.support.served import served
-from tests.support.tokens import SigningKey, bearer, key_set, trusting, unsigned
+from tests.support.tokens import SigningKey, bearer, encoded, good_claims, key_set, trusting, unsigned
 from tests.support.waiting import wait_until
 
 KEY = SigningKey("one")
 EVERYTHING = bearer(KEY.token())
-ORDER_PATH = "/orders/0199b7a4-7c00-7000-8000-000000000001"
-COMMANDS = [("POST", path) for path in ("/orders", *(f"{ORDER_PATH}/{name}" for name in ("confirm", "ship", "cancel")))]
-READS = [
-    ("GET", path)
-    for path in (
-        "/orders", ORDER_PATH, f"{ORDER_PATH}/history", "/statistics", "/statistics/daily", "/analytics/statuses",
-        "/events", "/events/stream", "/projections", "/metrics",
-    )
-]  # fmt: skip
-OPERATIONS = [
-    ("GET", "/projections/order_items/parked"),
-    ("POST", "/projections/order_items/parked/retry"),
-    ("POST", "/projections/order_items/rebuild"),
-]
+
+
+def guarded(service: Documented) -> list[tuple[str, str, list[str]]]:
+    """Give what a document says needs a token: method, path, and the scopes each of which is enough."""
+    return [
+        (method.upper(), example_path(path, told), [scope for option in told["security"] for scopes in option.values() for scope in scopes])
+        for method, path, told in api(service).operations
+        if "security" in told
+    ]  # fmt: skip
+
+
+def example_path(path: str, told: Mapping[str, Any]) -> str:
+    for parameter in told["parameters"]:
+        if parameter["in"] == "path":
+            path = path.replace(f"{{{parameter['name']}}}", str(parameter["example"]))
+    return path
+
+
+COMMANDS = guarded("command")
+QUERIES = guarded("query")
 OPEN = ("/health/live", "/health/ready", "/openapi.json", "/docs")
+
+
+def confused() -> str:
+    """Give a token that is signed with the public key, as if that were a secret."""
+    content = f"{encoded({'alg': 'HS256', 'kid': 'one'})}.{encoded(good_claims())}"
+    public = KEY.private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return f"{content}.{encoded(hmac.digest(public, content.encode(), 'sha256'))}"
+
+
+def altered() -> str:
+    """Give a token that is good but for its claims."""
+    header, _, signature = KEY.token().split(".")
+    return f"{header}.{encoded({**good_claims(), 'sub': 'ben'})}.{signature}"
+
 
 REALM = 'Bearer realm="daicho"'
 INVALID = f'{REALM}, error="invalid_token", error_description='
@@ -47,6 +70,11 @@ REFUSED: Mapping[str, tuple[str | None, str]] = {
     "an unknown key": (f"Bearer {SigningKey('two').token()}", f'{INVALID}"it is signed with an unknown key"'),
     "another audience": (f"Bearer {KEY.token(aud='payroll')}", f'{INVALID}"it is for another audience"'),
     "another issuer": (f"Bearer {KEY.token(iss='x')}", f'{INVALID}"it is of another issuer"'),
+    "not valid yet": (f"Bearer {KEY.token(nbf=int(time.time()) + 3600)}", f'{INVALID}"it is not valid yet"'),
+    "HS256 with the public key": (f"Bearer {confused()}", f'{INVALID}"its algorithm is not taken"'),
+    "without a subject": (f"Bearer {KEY.token(sub=None)}", f'{INVALID}"it must have exp, iss, aud, sub"'),
+    "altered": (f"Bearer {altered()}", f'{INVALID}"its signature does not match"'),
+    "garbage": ("Bearer a.b.c", f'{INVALID}"it is not a token of ours"'),
     "expired": (f"Bearer {KEY.token(exp=int(time.time()) - 31)}", f'{INVALID}"it has expired"'),
     "bytes": ("Bearer \xff\xfe", f'{INVALID}"it is not a token of ours"'),
 }
@@ -82,7 +110,7 @@ async def test_a_command_without_a_good_token_is_refused_and_appends_nothing(
 ) -> None:
     """I6."""
     headers, challenge = refused(case)
-    for method, path in COMMANDS:
+    for method, path, _ in COMMANDS:
         answer = await commands.request(method, path, json=ORDER, headers={**headers, b"Idempotency-Key": b"k"})
         assert_problem(answer, 401, "unauthorized")
         assert answer.headers["WWW-Authenticate"] == challenge
@@ -92,7 +120,7 @@ async def test_a_command_without_a_good_token_is_refused_and_appends_nothing(
 async def test_a_command_needs_orders_write(commands: httpx.AsyncClient, engine: AsyncEngine) -> None:
     """I6."""
     for scope in ("orders:read operations", "orders:writer", "ORDERS:WRITE", ""):
-        for method, path in COMMANDS:
+        for method, path, _ in COMMANDS:
             answer = await commands.request(method, path, json=ORDER, headers=bearer(KEY.token(scope=scope)))
             assert_problem(answer, 403, "forbidden")
             assert answer.headers["WWW-Authenticate"] == f'{REALM}, error="insufficient_scope", scope="orders:write"'
@@ -110,29 +138,30 @@ async def test_two_credentials_are_none(commands: httpx.AsyncClient, engine: Asy
 @pytest.mark.parametrize("case", REFUSED)
 async def test_a_query_without_a_good_token_is_refused(queries: httpx.AsyncClient, case: str) -> None:
     headers, challenge = refused(case)
-    for method, path in (*READS, *OPERATIONS):
+    for method, path, _ in QUERIES:
         answer = await queries.request(method, path, headers=headers)
         assert_problem(answer, 401, "unauthorized")
         assert answer.headers["WWW-Authenticate"] == challenge
 
 
 async def test_what_each_scope_reaches_on_the_query_service(queries: httpx.AsyncClient) -> None:
-    both_may = {"/projections", "/metrics"}
-    for method, path in (*READS, *OPERATIONS):
-        operations_need = (method, path) in OPERATIONS
-        for scope, may in (
-            ("orders:read", not operations_need),
-            ("operations", operations_need or path in both_may),
-            ("orders:write", False),
-        ):
+    for method, path, enough in QUERIES:
+        for scope in ("orders:read", "operations", "orders:write"):
             answer = await queries.request(
                 "HEAD" if path.endswith("stream") else method, path, headers=bearer(KEY.token(scope=scope))
             )
-            assert (answer.status_code != 403) is may, (scope, method, path)
+            assert (answer.status_code != 403) is (scope in enough), (scope, method, path)
             assert answer.status_code not in (401, 500)
-            if not may:
-                first = "operations" if operations_need or path in both_may else "orders:read"
-                assert answer.headers["WWW-Authenticate"].endswith(f'error="insufficient_scope", scope="{first}"')
+            if scope not in enough:
+                challenge = f'{REALM}, error="insufficient_scope", scope="{enough[0]}"'
+                assert answer.headers["WWW-Authenticate"] == challenge
+
+
+def test_both_documents_have_what_is_guarded() -> None:
+    assert {scope for _, _, enough in COMMANDS for scope in enough} == {"orders:write"}
+    assert {scope for _, _, enough in QUERIES for scope in enough} == {"orders:read", "operations"}
+    assert len(COMMANDS) >= 4
+    assert len(QUERIES) >= 13
 
 
 async def test_an_answer_from_memory_is_guarded_too(queries: httpx.AsyncClient) -> None:
@@ -157,7 +186,8 @@ async def test_the_page_is_open_and_tells_nothing(
     database: str, commands: httpx.AsyncClient, queries: httpx.AsyncClient
 ) -> None:
     await place(commands, **EVERYTHING)
-    assert (await queries.get("/statistics", headers={**EVERYTHING, "Event-Position": "1"})).status_code == 200
+    reflecting = {**EVERYTHING, **PATIENT, "Event-Position": "1"}
+    assert (await queries.get("/statistics", headers=reflecting)).status_code == 200
     page = await unwatched(queries).get("/", headers=EVERYTHING)
     data = ("Aiko Tanaka", "total_revenue", "data-head=")
     assert page.status_code == 200

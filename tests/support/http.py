@@ -20,6 +20,12 @@ async def events(engine: AsyncEngine) -> list[Any]:
         return list(await connection.execute(text("SELECT * FROM event_store.events ORDER BY position")))
 
 
+async def head(engine: AsyncEngine) -> int:
+    """Give the number of events in the log."""
+    async with engine.connect() as connection:
+        return int(await connection.scalar(text("SELECT coalesce(max(position), 0) FROM event_store.events")) or 0)
+
+
 def assert_problem(answer: httpx.Response, status: int, slug: str) -> dict[str, Any]:
     assert answer.headers["content-type"] == "application/problem+json"
     problem: dict[str, Any] = answer.json()

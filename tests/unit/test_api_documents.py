@@ -42,7 +42,7 @@ HEALTH = {"getLiveness", "getReadiness"}
 KEYWORDS = {
     "$ref", "additionalProperties", "anyOf", "const", "default", "description", "discriminator", "enum", "examples",
     "format", "items", "maxItems", "maxLength", "maximum", "minItems", "minLength", "minimum", "oneOf", "pattern",
-    "properties", "required", "title", "type",
+    "multipleOf", "properties", "required", "title", "type",
 }  # fmt: skip
 
 both = pytest.mark.parametrize("service", get_args(Documented))
