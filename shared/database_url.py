@@ -11,7 +11,7 @@ _DEFAULT_PORT = 5432
 _LAST_PORT = 65535
 _WRITABLE = ("read-write", "primary")
 _LISTED = re.compile(
-    r"(?P<before>[^:/]+://([^/?#]*@)?)(?P<hosts>[^/?#@]*,[^/?#@]*)(?P<path>(/[^?#]*)?)\??(?P<query>.*)"
+    r"(?P<before>[^:/]+://([^/?#]*@)?)(?P<hosts>[^/?#@]*,[^/?#@]*)(?P<path>(/[^?#]*)?)(\?(?P<query>.*))?"
 )
 """As libpq writes several hosts: `postgresql://user@one:5432,two:5433/database`."""
 _HOST = re.compile(r"(\[(?P<address>[^\[\]]+)\]|(?P<name>[^:\[\],]+))(:(?P<port>\d+))?")
@@ -32,7 +32,7 @@ def database_url(url: str) -> URL:
     Raises `ValueError` for what is none; it does not quote the URL, which may hold a password.
     """
     if listed := _LISTED.fullmatch(url):
-        url = f"{listed['before']}{listed['path']}?host={listed['hosts']}&{listed['query']}".rstrip("&")
+        url = f"{listed['before']}{listed['path']}?host={listed['hosts']}&{listed['query'] or ''}".rstrip("&")
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError) as error:
