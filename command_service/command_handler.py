@@ -9,12 +9,11 @@ from typing import Any, Generic
 
 from command_service.decider import C, Decider, E, S
 from command_service.errors import ConcurrencyConflict, IdempotencyKeyReused, OutcomeUnknown, VersionMismatch
-from command_service.event_store import Appended, Commit, Conflict, Duplicate, EventIdTaken, Outcome
+from command_service.event_store import Appended, Commit, Conflict, Duplicate, EventIdTaken, EventStore, Outcome
 from command_service.idempotency import IdempotencyKey
 from command_service.repository import Known, Repository
 from shared.errors import DaichoError, DatabaseUnavailable, Overloaded
 from shared.event_log.events import EventId, NewEvent, Position, RecordedEvent, StreamId, Version
-from shared.event_log.reader import EventLog
 from shared.ids import new_id
 
 MAX_ATTEMPTS = 10
@@ -76,7 +75,7 @@ class CommandHandler(Generic[C, S, E]):
         self,
         decider: Decider[C, S, E],
         repository: Repository[S, E],
-        log: EventLog,
+        log: EventStore,
         append: Callable[[Commit], Awaitable[Outcome]],
         now: Callable[[], datetime],
     ) -> None:
@@ -118,7 +117,10 @@ class CommandHandler(Generic[C, S, E]):
                 return earlier
             raise
         if not events:
-            return await self._find_earlier(context) or Handled.of(known) if known.current else None
+            if not known.current:
+                return None
+            await self._log.settle()
+            return await self._find_earlier(context) or Handled.of(known)
         return await self._append_events(known, events, context)
 
     async def _append_events(self, known: Known[S], events: Sequence[E], context: CommandContext) -> Handled[S] | None:
@@ -154,7 +156,7 @@ class CommandHandler(Generic[C, S, E]):
     async def _find_earlier(self, context: CommandContext) -> Handled[S] | None:
         """Give the result that the context's idempotency key had, if it has taken effect.
 
-        Raises `IdempotencyKeyReused` if it stood for another request.
+        Raises `IdempotencyKeyReused` if it stood for another request, and `OutcomeUnknown` if it may yet be lost.
         """
         key = context.idempotency_key
         first = await self._log.find_event(key.event_id(0)) if key else None
@@ -171,6 +173,7 @@ class CommandHandler(Generic[C, S, E]):
 
         until_then = list(takewhile(of_then, await self._log.read_stream(first.stream)))
         known = self._repository.fold(self._repository.nothing(first.stream), until_then)
+        await self._log.settle()
         return Handled.of(known, replayed=metadata.get("causation_id") != context.command_id)
 
     def _commit(self, known: Known[S], events: Sequence[E], context: CommandContext) -> Commit:

@@ -73,3 +73,11 @@ class EventStore(EventLog, Protocol):
         nothing was appended).
         """
         ...
+
+    async def settle(self) -> None:
+        """Return when all that can be read now is kept as safely as an append that was answered.
+
+        What was read may be of an append that nobody was answered, as it still waits, or gave up to wait, for a
+        standby. Raises `OutcomeUnknown`.
+        """
+        ...

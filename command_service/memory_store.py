@@ -53,6 +53,9 @@ class InMemoryEventStore:
         """See `EventLog.head`."""
         return Position(len(self._log))
 
+    async def settle(self) -> None:
+        """See `EventStore.settle`."""
+
     def _refusal(self, commit: Commit) -> Outcome | None:
         """Say why a commit is not appended to the log as it is before the call; None if it is."""
         known = self._by_id.get(commit.events[0].event_id)

@@ -18,10 +18,11 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from command_service.durability import replicated, settle
 from command_service.errors import AppendRefused, OutcomeUnknown
 from command_service.event_store import Appended, Commit, Conflict, Duplicate, EventIdTaken, Outcome
 from shared.database import AnyRow, is_connection_failure, sqlstate, translate_errors
-from shared.errors import DatabaseUnavailable
+from shared.errors import DatabaseUnavailable, Overloaded
 from shared.event_log.events import Position, Version
 from shared.event_log.reader import PostgresEventLog
 
@@ -47,7 +48,8 @@ _APPEND = select(
     )
 )
 
-_RESOURCES_EXHAUSTED = "53"
+_NOTHING_DONE = ("53", "25")
+"""SQLSTATE prefixes: resources exhausted, and a state that lets nothing be written, as a standby's."""
 _DATA_REFUSED = ("22", "23", "54")
 """SQLSTATE prefixes: bad data, a constraint, a limit. Any other error says nothing about the commits."""
 
@@ -67,18 +69,30 @@ class PostgresEventStore(PostgresEventLog):
         with translate_errors():
             connection = await self._append_engine.connect()
         try:
-            rows = (await connection.execute(_APPEND, _parameters(commits))).all()
+            async with replicated(connection):
+                rows = (await connection.execute(_APPEND, _parameters(commits))).all()
+            if any(row.outcome == "duplicate" for row in rows):
+                await settle(connection)
         except (DBAPIError, OSError) as error:
             code = sqlstate(error)
             if code.startswith(_DATA_REFUSED):
                 raise AppendRefused(f"the database refused the append ({code})") from error
-            if is_connection_failure(error) and not code.startswith(_RESOURCES_EXHAUSTED):
+            if is_connection_failure(error) and not code.startswith(_NOTHING_DONE):
                 await connection.invalidate()
                 raise OutcomeUnknown from error
             raise DatabaseUnavailable(f"the database cannot append now ({code})") from error
         finally:
             await connection.close()
         return [_outcome(row) for row in rows]
+
+    async def settle(self) -> None:
+        """See `EventStore.settle`."""
+        try:
+            with translate_errors():
+                async with self._engine.connect() as connection:
+                    await settle(connection)
+        except (DatabaseUnavailable, Overloaded) as error:
+            raise OutcomeUnknown from error
 
 
 def _parameters(commits: Sequence[Commit]) -> dict[str, list[object]]:

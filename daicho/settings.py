@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from shared.database import database_url
+from shared.database_url import database_url
 
 
 class OperatorSettings(BaseSettings):

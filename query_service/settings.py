@@ -2,7 +2,7 @@
 
 from pydantic import Field, SecretStr, field_validator
 
-from shared.database import database_url
+from shared.database_url import database_url
 from shared.settings import PublicUrl, ServiceSettings
 
 

@@ -5,25 +5,29 @@ from contextlib import contextmanager
 from typing import Any
 
 import asyncpg
-from sqlalchemy import Executable, Row
+from sqlalchemy import Executable, Row, event
 from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from shared.connecting import connect
+from shared.database_url import database_url
 from shared.errors import DatabaseUnavailable, Overloaded
 from shared.fair_pool import FairPool
 
 AnyRow = Row[*tuple[Any, ...]]
 
-_UNAVAILABLE = ("08", "53", "57P")
-"""SQLSTATE prefixes: connection lost, resources exhausted, shut down or starting up."""
+_READ_ONLY = "25006"
+"""SQLSTATE of a write to a standby: to what was the primary, before a failover."""
+
+_UNAVAILABLE = ("08", "53", "57P", _READ_ONLY)
+"""SQLSTATE prefixes: connection lost, resources exhausted, shut down or starting up; and a standby."""
 
 _NOT_NOW = ("40", "55", "57")
 """SQLSTATE prefixes: a transaction that lost against another, a lock that is held, a statement that was cancelled."""
 
-_LAST_PORT = 65535
 _CONNECT_TIMEOUT = 5.0
 _STATEMENT_TIMEOUT = 30.0
 _ANSWER_SECONDS = 1.0
@@ -31,22 +35,6 @@ _ANSWER_SECONDS = 1.0
 _IDLE_SECONDS = 60.0
 _IDLE_SECONDS_IN_LONG_WORK = 600.0
 _POOL_TIMEOUT = 5.0
-
-
-def database_url(url: str) -> URL:
-    """Read a PostgreSQL URL of any spelling (`postgres://`, `postgresql://`, `postgresql+asyncpg://`).
-
-    Raises `ValueError` for what is none; it does not quote the URL, which may hold a password.
-    """
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError) as error:
-        raise ValueError("not a URL such as postgresql://user:password@host:5432/database") from error
-    if parsed.get_backend_name() not in {"postgresql", "postgres"}:
-        raise ValueError(f"a PostgreSQL URL is needed, not {parsed.get_backend_name()}://…")
-    if parsed.port is not None and not 0 < parsed.port <= _LAST_PORT:
-        raise ValueError(f"port {parsed.port} is none: a port is 1 to {_LAST_PORT}")
-    return parsed.set(drivername="postgresql+asyncpg")
 
 
 def create_engine(
@@ -60,6 +48,7 @@ def create_engine(
 ) -> AsyncEngine:
     """Make an engine; it connects at first use. `statement_timeout` is in seconds; None: no limit.
 
+    Where the URL has several hosts, it connects to the one that takes writes, and leaves it when it no longer does.
     With `autocommit` each statement is a transaction of its own at READ COMMITTED, with no round trips
     for BEGIN and ROLLBACK. PostgreSQL itself ends a statement that takes too long, that nobody waits for any more, and a
     transaction that is left open, so that no client, however stuck, holds what others need.
@@ -71,8 +60,9 @@ def create_engine(
         ),
         "statement_timeout": milliseconds(statement_timeout or 0),
     }
-    return create_async_engine(
-        database_url(url),
+    read = database_url(url)
+    engine = create_async_engine(
+        read,
         poolclass=FairPool,
         pool_size=pool_size,
         max_overflow=0,
@@ -88,8 +78,16 @@ def create_engine(
                 **protecting,
                 **(server_settings or {}),
             },
+            **({"async_creator_fn": connect} if "target_session_attrs" in read.query else {}),
         },
     )
+    event.listen(engine.sync_engine, "handle_error", _leave_a_standby)
+    return engine
+
+
+def _leave_a_standby(context: ExceptionContext) -> None:
+    """Have all of the pool's connections replaced, not only this one."""
+    context.is_disconnect |= sqlstate(context.original_exception) == _READ_ONLY
 
 
 def milliseconds(seconds: float) -> str:

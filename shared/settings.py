@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from shared.database import database_url
+from shared.database_url import database_url
 from shared.hosts import is_loopback, uvicorn_host
 from shared.identity.key_set import KeySet
 from shared.identity.key_source import keys_of_file, keys_of_url

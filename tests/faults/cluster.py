@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import psutil
 from sqlalchemy import text
@@ -22,6 +22,7 @@ from daicho.embedded_postgres import EmbeddedPostgres, _in_thread
 from daicho.ledger import service_urls
 from daicho.migrate import migrate
 from shared.database import AnyRow
+from tests.faults.standby import StandbyPostgres, of_all
 from tests.support.databases import connected
 from tests.support.orders import append_orders
 from tests.support.processes import Process, free_port
@@ -52,11 +53,12 @@ _SETTINGS = {
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """What is run: the services' app factories, and statements run on the database before them."""
+    """What is run: the services' app factories, statements run on the database before them, and a standby or none."""
 
     command: str = "command_service.main:create"
     query: str = "query_service.main:create"
     statements: Sequence[str] = ()
+    standby: Literal["none", "synchronous", "asynchronous"] = "none"
 
 
 @dataclass(slots=True)
@@ -96,9 +98,10 @@ class Cluster:
         self.folder = folder
         self.postgres = EmbeddedPostgres(folder, _CONFIGURATION)
         self.replicas: Mapping[str, Sequence[Replica]] = {}
+        self.standby = StandbyPostgres(folder / "standby", self.postgres)
         self.baseline = 0
         self.url = ""
-        """The database's URL, past the proxies, for its superuser."""
+        """The database's URL, past the proxies, for its superuser; with a standby, that of both."""
 
     async def query(self, statement: str, **parameters: Any) -> Sequence[AnyRow]:
         """Run a statement as superuser, on a connection of its own."""
@@ -130,6 +133,7 @@ class Cluster:
     async def stop_postgres(self) -> None:
         """Stop it as an operator would; open transactions are rolled back."""
         await _in_thread(self.postgres.stop)
+        await _in_thread(self.standby.stop)
 
     async def kill_postgres(self) -> None:
         """End all of its processes with SIGKILL."""
@@ -140,8 +144,8 @@ class Cluster:
                 process.kill()
         await wait_until(lambda: _are_gone(processes), "PostgreSQL's processes are gone")
 
-    async def make_database(self, statements: Sequence[str]) -> tuple[str, str]:
-        """Make the database with some orders in it; give the command and the query service's URL."""
+    async def make_database(self, build: Build) -> Mapping[str, Sequence[str]]:
+        """Make the database with some orders in it, and its standby; give each service's URLs, one for each server."""
         await _in_thread(self.postgres.start)
         async with connected(self.postgres.url("postgres"), 1) as engine, engine.connect() as connection:
             await connection.execute(text(f"CREATE DATABASE {_DATABASE}"))
@@ -149,9 +153,33 @@ class Cluster:
         await migrate(self.url, self.url)
         async with connected(self.url) as engine:
             self.baseline = await append_orders(PostgresEventStore(engine), _ORDERS_BEFORE)
-        for statement in statements:
+        for statement in build.statements:
             await self.query(statement)
-        return await service_urls(self.postgres)
+        for_commands, for_queries = await service_urls(self.postgres)
+        if build.standby == "none":
+            return {"command": [for_commands], "query": [for_queries]}
+        await self._make_standby(is_synchronous=build.standby == "synchronous")
+        self.url = of_all([self.url, self.standby.url(_DATABASE)])
+        return {
+            "command": [for_commands, self.standby.url(_DATABASE, "daicho_command")],
+            "query": [for_queries, self.standby.url(_DATABASE, "daicho_query")],
+        }
+
+    async def _make_standby(self, *, is_synchronous: bool) -> None:
+        await _in_thread(self.standby.start)
+
+        async def is_streaming() -> bool:
+            return bool(await self.query("SELECT 1 FROM pg_stat_replication WHERE state = 'streaming'"))
+
+        await wait_until(is_streaming, "the standby streams", 60)
+        if is_synchronous:
+            await self.query(f"ALTER SYSTEM SET synchronous_standby_names = '{self.standby.name}'")
+            await self.query("SELECT pg_reload_conf()")
+
+            async def is_waited_for() -> bool:
+                return bool(await self.query("SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'"))
+
+            await wait_until(is_waited_for, "commits wait for the standby", 60)
 
     async def stop(self, kind: str) -> None:
         """Stop the services of a kind, and wait until they have ended."""
@@ -170,11 +198,13 @@ async def cluster(build: Build) -> AsyncIterator[Cluster]:
     folder = Path(tempfile.mkdtemp(prefix="daicho-faults-"))
     running = Cluster(folder)
     try:
-        command_url, query_url = await running.make_database(build.statements)
+        urls = await running.make_database(build)
         async with AsyncExitStack() as stack:
             running.replicas = {
-                "command": [await _replica(stack, "command", n, build.command, command_url, folder) for n in (1, 2)],
-                "query": [await _replica(stack, "query", n, build.query, query_url, folder) for n in (1, 2)],
+                "command": [
+                    await _replica(stack, "command", n, build.command, urls["command"], folder) for n in (1, 2)
+                ],
+                "query": [await _replica(stack, "query", n, build.query, urls["query"], folder) for n in (1, 2)],
             }
             tasks = [asyncio.create_task(one.keep_running()) for kind in running.replicas.values() for one in kind]
             try:
@@ -194,12 +224,14 @@ async def cluster(build: Build) -> AsyncIterator[Cluster]:
         shutil.rmtree(folder)
 
 
-async def _replica(stack: AsyncExitStack, kind: str, number: int, factory: str, url: str, folder: Path) -> Replica:
-    proxy = await stack.enter_async_context(proxied(url))
+async def _replica(
+    stack: AsyncExitStack, kind: str, number: int, factory: str, urls: Sequence[str], folder: Path
+) -> Replica:
+    proxies = [await stack.enter_async_context(proxied(url)) for url in urls]
     name = f"{kind}-{number}"
-    environment = {**_SETTINGS, "DAICHO_DATABASE_URL": proxy.url}
+    environment = {**_SETTINGS, "DAICHO_DATABASE_URL": of_all([proxy.url for proxy in proxies])}
     process = Process(factory, free_port(), environment, output=folder / f"{name}.log")
-    return Replica(name, process, proxy)
+    return Replica(name, process, proxies[0])
 
 
 async def _are_gone(processes: Sequence[psutil.Process]) -> bool:

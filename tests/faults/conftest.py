@@ -12,11 +12,13 @@ OVERHEAD = 240
 
 TABLE = pytest.StashKey[dict[str, Mapping[str, str]]]()
 MUTANTS = pytest.StashKey[list[str]]()
+FAILOVERS = pytest.StashKey[list[str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[TABLE] = {}
     config.stash[MUTANTS] = []
+    config.stash[FAILOVERS] = []
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -47,7 +49,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if columns := config.stash[TABLE]:
         terminalreporter.section("faults")
         terminalreporter.write_line(table(columns))
-    if lines := config.stash[MUTANTS]:
-        terminalreporter.section("broken builds")
-        for line in lines:
-            terminalreporter.write_line(line)
+    for title, lines in (("failover", config.stash[FAILOVERS]), ("broken builds", config.stash[MUTANTS])):
+        if lines:
+            terminalreporter.section(title)
+            for line in lines:
+                terminalreporter.write_line(line)

@@ -16,7 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from daicho.embedded_postgres import EmbeddedPostgres
 from daicho.migrate import migrate
-from shared.database import create_engine, database_url
+from shared.database import create_engine
+from shared.database_url import database_url
 
 _CONFIGURATION = """
 max_connections = 300

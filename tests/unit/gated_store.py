@@ -59,6 +59,9 @@ class GatedStore:
     async def head(self) -> Position:
         return await self.store.head()
 
+    async def settle(self) -> None:
+        await self.store.settle()
+
 
 @asynccontextmanager
 async def running(

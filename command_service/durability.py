@@ -1,0 +1,50 @@
+"""Where commits wait for standbys: none is acknowledged that may yet be lost with the primary."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+from sqlalchemy import func, select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from command_service.errors import OutcomeUnknown
+
+_GAVE_UP = "SyncRepWaitForLSN"
+"""The function of PostgreSQL that warns of it; its words are in the server's language."""
+
+_WRITE_NOTHING = select(func.pg_logical_emit_message(True, "daicho", ""))
+"""A transaction that leaves a trace in the WAL: its commit waits for that, and so for all before it."""
+
+
+@asynccontextmanager
+async def replicated(connection: AsyncConnection) -> AsyncIterator[None]:
+    """Raise `OutcomeUnknown` if a commit within was told of, though its wait for a standby was cancelled."""
+    driver = (await connection.get_raw_connection()).driver_connection
+    assert driver is not None
+    warned = False
+
+    def hear(_: object, message: asyncpg.PostgresLogMessage) -> None:
+        nonlocal warned
+        warned = warned or getattr(message, "server_source_function", None) == _GAVE_UP
+
+    driver.add_log_listener(hear)
+    try:
+        yield
+    finally:
+        driver.remove_log_listener(hear)
+    if warned:
+        raise OutcomeUnknown
+
+
+async def settle(connection: AsyncConnection) -> None:
+    """Return when all that was committed before is kept as safely as an append that was answered.
+
+    Raises `OutcomeUnknown`.
+    """
+    try:
+        async with replicated(connection):
+            await connection.execute(_WRITE_NOTHING)
+    except (DBAPIError, OSError) as error:
+        await connection.invalidate()
+        raise OutcomeUnknown from error
