@@ -38,7 +38,7 @@ async def test_a_projection_is_rebuilt_from_the_page(dashboard: Dashboard, engin
     await expect(page.locator("#announcements")).to_have_text("order_summaries is rebuilt.")
     await expect(card).to_contain_text("Live")
     await expect(card.locator(".rebuild")).to_contain_text(
-        re.compile(r"Rebuilt on .*, in \d+\.\d s, from 3,001 events. 3,001 rows had been different.")
+        re.compile(r"Rebuilt on .*, in \d+\.\d s, from [\d,]+ events\. [\d,]+ rows had been different\.")
     )
     await page.get_by_role("link", name="Overview").click()
     await expect(page.locator("section.orders tbody th a").first).to_have_text("Right")
@@ -96,7 +96,7 @@ async def test_a_rebuild_that_fails_or_is_given_up_is_not_called_done(dashboard:
     changes["rebuild"] = {**rebuild, "failure": "DiskFull; the log has the details"}
     await expect(told).to_contain_text("It failed, and is tried again. DiskFull")
     changes["rebuild"] = None
-    await expect(told).to_have_text("The last rebuild was given up: what served before serves still.")
+    await expect(told.locator("> p")).to_have_text("The last rebuild was given up: what served before serves still.")
     await expect(page.locator("#announcements")).to_have_text("The rebuild of order_summaries was given up.")
 
 
