@@ -24,7 +24,6 @@ from shared.database import create_engine
 from shared.schema import EVENT_STORE
 from shared.supervision import Supervisor
 from shared.web.access import Guarded, needs
-from shared.web.cors import cors
 from shared.web.service import create_service
 
 AGGREGATES: Sequence[Aggregate] = (ORDERS,)
@@ -69,7 +68,8 @@ def create_app(settings: CommandSettings, aggregates: Sequence[Aggregate] = AGGR
         problems=[problems.PROBLEMS, *(aggregate.problems for aggregate in aggregates)],
         verifier=settings.verifier(),
         checks={"schema": lambda: EVENT_STORE.require_head(engine), "background tasks": supervisor.check},
-        middleware=cors(settings.cors_origins),
+        origins=settings.cors_origins,
+        hosts=settings.allowed_hosts,
     )
     app.state.max_body_bytes = settings.max_body_bytes
     app.state.command_handlers = {aggregate.aggregate_type: command_handler(aggregate) for aggregate in aggregates}

@@ -1,11 +1,8 @@
 """Settings of the command service."""
 
-from typing import Annotated
+from pydantic import Field
 
-from pydantic import Field, field_validator
-from pydantic_settings import NoDecode
-
-from shared.settings import Origin, ServiceSettings
+from shared.settings import Origins, ServiceSettings
 
 
 class CommandSettings(ServiceSettings):
@@ -24,13 +21,6 @@ class CommandSettings(ServiceSettings):
     state_cache_bytes: int = Field(
         default=67_108_864, ge=0, description="Memory for the states of aggregates that were just changed; 0: none"
     )
-    cors_origins: Annotated[tuple[Origin, ...], NoDecode] = Field(
+    cors_origins: Origins = Field(
         default=(), description="Origins of the pages that may send commands, with commas between them"
     )
-
-    @field_validator("cors_origins", mode="before")
-    @classmethod
-    def _split(cls, origins: object) -> object:
-        if isinstance(origins, str):
-            return tuple(origin.strip() for origin in origins.split(",") if origin.strip())
-        return origins

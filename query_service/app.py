@@ -106,6 +106,7 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
         routers=_routers(aggregates),
         problems=[problems.PROBLEMS, *(aggregate.problems for aggregate in aggregates)],
         verifier=settings.verifier(),
+        hosts=settings.allowed_hosts,
         checks={
             "event store schema": lambda: EVENT_STORE.require_head(engines.log),
             "read model schema": lambda: READ_MODEL.require_head(engines.read),
@@ -127,7 +128,7 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
     app.state.event_catalogue = asyncapi_document({one.aggregate_type: one.events for one in aggregates})
     app.state.retrying = Retrying(log, registry, projections, engines.retry)
     app.state.projections = {projection.name: projection for projection in projections}
-    app.state.projection_statuses = ProjectionStatuses(log, engines.read, projections, projector)
+    app.state.projection_statuses = ProjectionStatuses(log, engines.read, projections, projector, rebuilds)
     mount_dashboard(app, settings.command_url)
     return app
 

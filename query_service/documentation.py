@@ -72,6 +72,7 @@ _REBUILD = {
     "rate": 0.0,
     "eta_seconds": None,
     "started_at": None,
+    "failure": None,
 }
 _PARKED = {
     "projection": _NAME,

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from query_service.projection import Projection
 from query_service.projector import Projector
+from query_service.rebuild.service import Rebuilds
 from query_service.tables import checkpoints, parked_events, rebuild_ranges
 from shared.database import AnyRow, fetch_all
 from shared.event_log.events import Position
@@ -34,6 +35,10 @@ class RebuildStatus(BaseModel):
     rate: float = Field(description="Events a second since it began", examples=[40_000.0])
     eta_seconds: float | None = Field(description="Seconds that it will take still", examples=[22.0])
     started_at: datetime | None = Field(description="When it began", examples=["2026-01-02T03:04:05Z"])
+    failure: str | None = Field(
+        description="Why the last attempt of the replica asked did not come to its end; it is made again",
+        examples=[None],
+    )
 
 
 class ProjectionStatus(BaseModel):
@@ -54,7 +59,9 @@ class ProjectionStatus(BaseModel):
     )
     rebuild: RebuildStatus | None = Field(description="The rebuild under way, if there is one", examples=[None])
     can_undo: bool = Field(description="Whether the tables from before the last rebuild are kept", examples=[False])
-    last_rebuild: dict[str, Any] | None = Field(description="What the last rebuild found different", examples=[None])
+    last_rebuild: dict[str, Any] | None = Field(
+        description="What the last rebuild found different, and `started_at`, `finished_at`", examples=[None]
+    )
 
 
 class _Progress(NamedTuple):
@@ -73,11 +80,13 @@ class ProjectionStatuses:
         read_engine: AsyncEngine,
         projections: Sequence[Projection],
         projector: Projector | None = None,
+        rebuilds: Rebuilds | None = None,
     ) -> None:
         self._log = log
         self._read_engine = read_engine
         self._projections = projections
         self._projector = projector
+        self._rebuilds = rebuilds
 
     async def list(self) -> "list[ProjectionStatus]":
         """Give the status of every projection; the head is read last, so that no lag is negative."""
@@ -109,7 +118,7 @@ class ProjectionStatuses:
             lag_events=head - position,
             lag_seconds=max(lag, 0.0),
             parked=parked,
-            rebuild=_rebuild(new, loads, head) if new else None,
+            rebuild=_rebuild(new, loads, head, self._rebuilds.failure if self._rebuilds else None) if new else None,
             can_undo=(projection.name, "previous") in generations,
             last_rebuild=live.report if live else None,
         )
@@ -140,7 +149,7 @@ class ProjectionStatuses:
         return {one.run: _Progress(int(one.done), int(one.total)) for one in found}
 
 
-def _rebuild(new: AnyRow, loads: Mapping[UUID, _Progress], head: Position) -> RebuildStatus:
+def _rebuild(new: AnyRow, loads: Mapping[UUID, _Progress], head: Position, failure: str | None) -> RebuildStatus:
     is_loading = new.state == "loading" and new.run in loads
     done, total = loads[new.run] if is_loading else _Progress(new.position, max(new.position, head))
     seconds = (datetime.now(UTC) - new.started_at).total_seconds() if new.started_at else 0.0
@@ -152,4 +161,5 @@ def _rebuild(new: AnyRow, loads: Mapping[UUID, _Progress], head: Position) -> Re
         rate=rate,
         eta_seconds=(total - done) / rate if rate else None,
         started_at=new.started_at,
+        failure=failure,
     )

@@ -6,8 +6,16 @@ from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.database_url import database_url
 from shared.hosts import is_loopback, uvicorn_host
@@ -15,7 +23,8 @@ from shared.identity.key_set import KeySet
 from shared.identity.key_source import keys_of_file, keys_of_url
 from shared.identity.verifier import TokenVerifier
 
-_ORIGIN = r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?"
+_HOST = r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])"
+_ORIGIN = rf"https?://{_HOST}(:[0-9]{{1,5}})?"
 _URL = re.compile(_ORIGIN + r"(/[A-Za-z0-9._~%/-]*)?")
 
 
@@ -31,11 +40,24 @@ def _origin(url: str) -> str:
     return url.rstrip("/").lower()
 
 
+def _host_name(name: str) -> str:
+    if not re.fullmatch(_HOST, name):
+        raise ValueError("must be a name or an address, without a port: orders.example.com")
+    return name.lower()
+
+
+def _split(listed: object) -> object:
+    return tuple(one.strip() for one in listed.split(",") if one.strip()) if isinstance(listed, str) else listed
+
+
 PublicUrl = Annotated[str, AfterValidator(_public_url)]
 """Where browsers reach a service; without a slash at its end."""
 
-Origin = Annotated[str, AfterValidator(_origin)]
-"""Where a page comes from, as browsers write it in `Origin`."""
+Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode, BeforeValidator(_split)]
+"""Where pages come from, as browsers write it in `Origin`; in the environment with commas between them."""
+
+HostNames = Annotated[tuple[Annotated[str, AfterValidator(_host_name)], ...], NoDecode, BeforeValidator(_split)]
+"""Names that a service is reached by, as in `Host`, without ports."""
 
 
 class IdentitySettings(BaseSettings):
@@ -96,6 +118,9 @@ class ServiceSettings(IdentitySettings):
 
     database_url: SecretStr = Field(description="PostgreSQL with the event log")
     host: str = Field(default="127.0.0.1", description="Address that the services listen on")
+    allowed_hosts: HostNames = Field(
+        default=(), description="Names beside those of loopback that a service without identity answers under"
+    )
     database_pool_size: int = Field(default=5, ge=1, le=200, description="Connections kept to each database")
 
     @field_validator("database_url")

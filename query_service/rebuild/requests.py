@@ -5,8 +5,8 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import delete, func, literal, select, update
+from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from query_service import generations
@@ -142,15 +142,19 @@ async def undo(connection: AsyncConnection, projection: Projection) -> None:
 
 
 async def take_over(connection: AsyncConnection, projection: Projection, report: Any) -> None:
-    """Make the next generation's checkpoint and parked events the live ones, and the live ones the previous ones."""
+    """Make the next generation's checkpoint and parked events the live ones, and the live ones the previous ones.
+
+    The report is kept, with when it began and ended.
+    """
     await _forget(connection, projection.name, "previous")
     await _rename(connection, projection.name, "live", "previous", "kept")
     await _rename(connection, projection.name, "next", "live", "following")
     row = checkpoints.c
+    times = func.jsonb_build_object("started_at", row.started_at, "finished_at", func.clock_timestamp(), type_=JSONB)
     await connection.execute(
         update(checkpoints)
         .where(row.projection == projection.name, row.generation == "live")
-        .values(run=None, report=report)
+        .values(run=None, report=literal(report, JSONB) + times)
     )
     await forget_runs(connection)
 

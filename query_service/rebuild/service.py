@@ -25,12 +25,13 @@ class Rebuilds:
     def __init__(self, rebuilder: Rebuilder) -> None:
         self._rebuilder = rebuilder
         self._woken = asyncio.Event()
-        self._failure: str | None = None
+        self.failure: str | None = None
+        """Why the last rebuild did not come to its end; it is tried again."""
 
     async def check(self) -> None:
         """Raise `RebuildFailed` if the last rebuild did not come to its end."""
-        if self._failure is not None:
-            raise RebuildFailed(self._failure)
+        if self.failure is not None:
+            raise RebuildFailed(self.failure)
 
     def heard(self, payload: str) -> None:
         """Tell that a read database's notification came."""
@@ -46,11 +47,11 @@ class Rebuilds:
                 if not await self._rebuilder.rebuild():
                     # What the other process leaves alone, as of another release, is to be done here.
                     seconds = random.uniform(0.5, 1.5)
-                self._failure = None
+                self.failure = None
             except Exception as error:
                 _logger.exception("a rebuild failed; it is tried again, and the live generation is as it was")
                 said = f": {error}" if isinstance(error, DaichoError) else ""
-                self._failure = f"{type(error).__name__}{said}; the log has the details"
+                self.failure = f"{type(error).__name__}{said}; the log has the details"
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await self._woken.wait()

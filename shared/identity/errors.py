@@ -2,6 +2,8 @@
 
 DaichoError
 * IdentityError
+  x CrossOrigin
+  x ForeignHost
   x InsufficientScope
   x InvalidToken
   x KeysUnavailable
@@ -45,6 +47,22 @@ class InsufficientScope(IdentityError):
 
 class KeysUnavailable(IdentityError):
     """The keys that tokens are verified with could not be read."""
+
+
+class CrossOrigin(IdentityError):
+    """A page of another origin, which is not let in, asks for something to be changed."""
+
+    def __init__(self) -> None:
+        super().__init__("Pages of other origins may not ask for this.")
+
+
+class ForeignHost(IdentityError):
+    """A service that asks for no identity was asked by a name that is not known to stand for it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Without identity, requests are answered under names of loopback, and of DAICHO_ALLOWED_HOSTS, only."
+        )
 
 
 class OffLoopback(IdentityError):

@@ -1,6 +1,7 @@
 """Lets a request through to its route if its access token allows that (RFC 6750), and tells the route whose it is."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 
 from starlette._utils import get_route_path  # the router's own: what it makes of a path is what counts
@@ -8,7 +9,14 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shared.hosts import is_address, is_loopback
-from shared.identity.errors import IdentityError, InsufficientScope, InvalidToken, MissingToken, OffLoopback
+from shared.identity.errors import (
+    ForeignHost,
+    IdentityError,
+    InsufficientScope,
+    InvalidToken,
+    MissingToken,
+    OffLoopback,
+)
 from shared.identity.verifier import Caller, TokenVerifier
 from shared.web.access import OPEN, Access, AccessRules
 from shared.web.problem_answers import problem_response
@@ -36,7 +44,7 @@ class IdentityMiddleware:
                 try:
                     scope["user"] = await self._caller(scope, access)
                 except IdentityError as error:
-                    await _refuse(error, scope, receive, send)
+                    await refuse(error, scope, receive, send)
                     return
         await self._app(scope, receive, send)
 
@@ -48,18 +56,29 @@ class IdentityMiddleware:
 
 
 class LoopbackOnly:
-    """Stands where no identity is asked for: what comes from outside is refused, however the server was started."""
+    """Stands where no identity is asked for: what comes from outside is refused, however the server was started.
 
-    def __init__(self, app: ASGIApp) -> None:
+    So is what names another host than loopback or `hosts`: a page whose name was made to stand for loopback (DNS
+    rebinding) is one of the service's own origin to its browser.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Collection[str] = ()) -> None:
         self._app = app
+        self._hosts = frozenset(hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request that came to an address of loopback, or to none that is known."""
-        server = scope.get("server")
-        if scope["type"] == "http" and server is not None and _is_outside(server[0]):
-            await _refuse(OffLoopback(), scope, receive, send)
+        if scope["type"] == "http" and (error := self._refusal(scope)) is not None:
+            await refuse(error, scope, receive, send)
             return
         await self._app(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> IdentityError | None:
+        server = scope.get("server")
+        if server is not None and _is_outside(server[0]):
+            return OffLoopback()
+        hosts = [_host(value) for name, value in scope["headers"] if name == b"host"]
+        return None if all(host in self._hosts or is_loopback(host) for host in hosts) else ForeignHost()
 
 
 def challenge(error: IdentityError) -> Mapping[str, str]:
@@ -75,7 +94,8 @@ def challenge(error: IdentityError) -> Mapping[str, str]:
     return {}
 
 
-async def _refuse(error: IdentityError, scope: Scope, receive: Receive, send: Send) -> None:
+async def refuse(error: IdentityError, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with the problem, in the place of the app."""
     explanation = explain(SHARED_PROBLEMS, error)
     assert explanation is not None
     response = problem_response(Request(scope), explanation, challenge(error))
@@ -96,3 +116,10 @@ def _token(scope: Scope) -> bytes:
 def _is_outside(server: str) -> bool:
     """Tell whether it is an address of a network; a name, or the path of a socket, is none."""
     return is_address(server) and not is_loopback(server)
+
+
+@lru_cache(maxsize=64)
+def _host(header: bytes) -> str:
+    """Give the name or address of a `Host`, without its port."""
+    host = header.decode("latin-1").strip().lower()
+    return host.rpartition(":")[0] if re.fullmatch(r"(\[[^\]]*\]|[^:]*):[0-9]*", host) else host

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from shared.identity.errors import InsufficientScope, InvalidToken, MissingToken
+from shared.identity.errors import CrossOrigin, InsufficientScope, InvalidToken, MissingToken
 from shared.web.access import Access, AccessRules
 from shared.web.correlation import HEADER as CORRELATION
 from shared.web.documentation import UNKNOWN_PARAMETER, Documentation, Examples, Link, Service
@@ -45,6 +45,8 @@ def complete(document: Json, service: Service, problems: Problems, rules: Access
         for method, operation in operations.items():
             documentation = service.find(operation["operationId"]) or _UNDOCUMENTED
             documentation = _complete_access(operation, documentation, rules.find(method.upper(), path))
+            if method == "post":
+                documentation = replace(documentation, errors=[*documentation.errors, CrossOrigin()])
             _complete_request(operation, documentation)
             _complete_success(operation["responses"], documentation)
             explanations = _explanations(operation["responses"], documentation, problems)

@@ -13,7 +13,15 @@ from shared.errors import (
     EventSchemaError,
     Overloaded,
 )
-from shared.identity.errors import InsufficientScope, InvalidToken, KeysUnavailable, MissingToken, OffLoopback
+from shared.identity.errors import (
+    CrossOrigin,
+    ForeignHost,
+    InsufficientScope,
+    InvalidToken,
+    KeysUnavailable,
+    MissingToken,
+    OffLoopback,
+)
 from shared.web.readiness import NotReady
 
 _MAX_ERRORS = 100
@@ -105,11 +113,13 @@ READ_POSITION: Mapping[str, Any] = {
 Problems = Mapping[type[DaichoError], Problem]
 
 UNAUTHORIZED = Problem("unauthorized", 401, "Credentials are missing or not valid")
-FORBIDDEN = Problem("forbidden", 403, "The credentials do not allow this")
+FORBIDDEN = Problem("forbidden", 403, "This is not allowed")
 
 SHARED_PROBLEMS: Problems = {
+    CrossOrigin: FORBIDDEN,
     DatabaseUnavailable: UNAVAILABLE,
     EventSchemaError: UNAVAILABLE,
+    ForeignHost: FORBIDDEN,
     InsufficientScope: FORBIDDEN,
     InvalidToken: UNAUTHORIZED,
     KeysUnavailable: UNAVAILABLE,

@@ -14,11 +14,13 @@ from shared.supervision import Supervisor
 from shared.web.access import OPEN, AccessRules, Guarded
 from shared.web.api_docs import add_api_docs
 from shared.web.correlation import CorrelationMiddleware
+from shared.web.cors import cors
 from shared.web.documentation import Service, health
 from shared.web.head import HeadMiddleware
 from shared.web.health import Check, health_router
 from shared.web.identity import IdentityMiddleware, LoopbackOnly
 from shared.web.openapi import complete
+from shared.web.origin import OriginGuard
 from shared.web.problem_answers import install_problems
 from shared.web.problems import Problems
 from shared.web.security_headers import SecurityHeaders
@@ -71,13 +73,14 @@ def create_service(
     verifier: TokenVerifier | None,
     checks: Mapping[str, Check],
     warnings: Mapping[str, Check] | None = None,
-    middleware: Sequence[Middleware] = (),
+    origins: Sequence[str] = (),
+    hosts: Sequence[str] = (),
     inner_middleware: Sequence[Middleware] = (),
 ) -> FastAPI:
     """Make an app with these routes, `/health`, `/docs`, correlation ids, and a problem for every error.
 
-    With a verifier, routes are reached with access tokens alone; `middleware` stands before that, `inner_middleware`
-    behind it.
+    With a verifier, routes are reached with access tokens alone, without one on loopback and under `hosts`. Pages of
+    `origins` are let in; `inner_middleware` stands behind all that.
     """
     if verifier is not None:
         checks = {**checks, "token keys": verifier.source.check}
@@ -92,8 +95,9 @@ def create_service(
             Middleware(CorrelationMiddleware),
             Middleware(SecurityHeaders),
             Middleware(HeadMiddleware),
-            *middleware,
-            _identity(verifier, rules),
+            *cors(origins),
+            Middleware(OriginGuard, origins),
+            Middleware(LoopbackOnly, hosts) if verifier is None else Middleware(IdentityMiddleware, verifier, rules),
             *inner_middleware,
         ],
     )
@@ -104,10 +108,6 @@ def create_service(
         app.include_router(one.router)
     add_api_docs(app)
     return app
-
-
-def _identity(verifier: TokenVerifier | None, rules: AccessRules) -> Middleware:
-    return Middleware(LoopbackOnly) if verifier is None else Middleware(IdentityMiddleware, verifier, rules)
 
 
 def _with_keys(lifespan: Lifespan, verifier: TokenVerifier) -> Lifespan:

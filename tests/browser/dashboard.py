@@ -1,6 +1,6 @@
 """The dashboard as it runs, and windows that look at it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +22,8 @@ class Dashboard:
     browser: Browser
     requests: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """What other clients send with each command."""
 
     async def context(self, **options: Any) -> BrowserContext:
         """Give a browser of its own: no cache and nothing remembered."""
@@ -41,7 +43,7 @@ class Dashboard:
 
     async def post(self, path: str, body: Any) -> dict[str, Any]:
         """Send a command as another client."""
-        async with httpx.AsyncClient(base_url=self.command.url) as http:
+        async with httpx.AsyncClient(base_url=self.command.url, headers=self.headers) as http:
             answer = await http.post(path, json=body)
         assert answer.is_success, answer.text
         content: dict[str, Any] = answer.json()
@@ -72,11 +74,16 @@ def tile(page: Page, name: str) -> Locator:
 
 
 @asynccontextmanager
-async def dashboard_on(database: str, browser: Browser, **settings: str) -> AsyncIterator[Dashboard]:
-    """Run both services on a database, told of one another as `daicho up` tells them; see that nothing else was asked."""
+async def dashboard_on(
+    database: str, browser: Browser, both: Mapping[str, str] | None = None, **settings: str
+) -> AsyncIterator[Dashboard]:
+    """Run both services on a database, told of one another as `daicho up` tells them; see that nothing else was asked.
+
+    `both` have some settings, the query service has others.
+    """
     here = "http://127.0.0.1"
     ports = free_port(), free_port()
-    url = {"DAICHO_DATABASE_URL": database}
+    url = {"DAICHO_DATABASE_URL": database, **(both or {})}
     command = Process("command_service.main:create", ports[0], {**url, "DAICHO_CORS_ORIGINS": f"{here}:{ports[1]}"})
     query = Process(
         "query_service.main:create", ports[1], {**url, "DAICHO_COMMAND_URL": f"{here}:{ports[0]}", **settings}

@@ -1,6 +1,7 @@
 """The whole story of an order, by clicking, watched live in a second window."""
 
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from playwright.async_api import Page, expect
@@ -129,3 +130,29 @@ async def test_pages_of_orders_lead_on_and_back(dashboard: Dashboard) -> None:
     await expect(names).to_have_text(["Customer 2", "Customer 1", "Customer 0"])
     await page.get_by_role("button", name="Previous").click()
     await expect(names.first).to_have_text("Somebody new")
+
+
+async def test_a_search_says_that_capitals_count_and_offers_them(dashboard: Dashboard) -> None:
+    await dashboard.place("Zoë Ōe")
+    page = await dashboard.window()
+    search = page.get_by_label("Search by customer’s name")
+    await expect(search).to_have_accessible_description("Capitals and small letters are told apart")
+    await search.fill("zoë ō")
+    await page.get_by_role("link", name="Search for “Zoë Ō”").click()
+    await expect(page.locator("section.orders tbody th a")).to_have_text(["Zoë Ōe"])
+    await expect(search).to_have_value("Zoë Ō")
+
+
+async def test_a_page_that_stays_open_shows_the_days_up_to_today(dashboard: Dashboard) -> None:
+    """The page's clock is a day behind the service's, then passes midnight."""
+    page = await (await dashboard.context(timezone_id="UTC")).new_page()
+    now = datetime.now(UTC)
+    await page.clock.install(time=now.replace(hour=0, minute=0, second=0) - timedelta(seconds=10))
+    await page.goto(dashboard.query.url)
+    await page.get_by_text("7 days").click()
+    await page.clock.run_for(2_000)
+    plot = page.get_by_role("img", name="Orders placed and shipped by day")
+    await expect(plot).to_have_accessible_name(re.compile("8 days to"))
+    await page.clock.run_for(12_000)
+    await page.clock.run_for(2_000)
+    await expect(plot).to_have_accessible_name(re.compile("7 days to"))

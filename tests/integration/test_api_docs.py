@@ -105,7 +105,7 @@ async def test_a_folder_that_changes_has_another_path(tmp_path: Path) -> None:
     one, same, other = (mount_folder(app, "it", folder) for folder in (folders[0], folders[0], folders[1]))
     assert one.prefix == same.prefix != other.prefix
     assert list(one.files) == ["parts/a.js"]
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as http:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as http:
         for mounted, text in ((one, "let a = 1\n"), (other, "let a = 2\n")):
             answer = await http.get(f"/{mounted.link('parts/a.js')}")
             assert answer.text == text * 100

@@ -170,7 +170,7 @@ def expected(orders: int) -> Tally:
 
 @pytest.fixture
 async def faulty(commands: httpx.AsyncClient) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(transport=Faulty(commands._transport), base_url="http://test") as http:
+    async with httpx.AsyncClient(transport=Faulty(commands._transport), base_url="http://localhost") as http:
         yield http
 
 
@@ -217,7 +217,7 @@ async def test_an_order_that_somebody_else_has_changed_is_left_to_them(
                 await commands.post(f"{order}/cancel", json={"reason": "from the dashboard"})
             return await inner.handle_async_request(request)
 
-    async with httpx.AsyncClient(transport=Meddling(), base_url="http://test") as http:
+    async with httpx.AsyncClient(transport=Meddling(), base_url="http://localhost") as http:
         traffic = Traffic(http, SEED, 500.0, orders=5)
         await traffic.run()
     confirmed = {

@@ -306,7 +306,7 @@ async def test_without_identity_what_comes_from_outside_is_refused(database: str
                 await app({**scope, "server": (server, 8002)}, receive, send)
 
             transport = httpx.ASGITransport(arriving)
-            async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
+            async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
                 answer = await http.get("/orders")
                 assert answer.status_code == status, address
                 if status == 403:

@@ -17,7 +17,15 @@ from command_service import documentation as command_documentation
 from daicho.api_documents import Documented, asyncapi, document_text, openapi_document
 from query_service import documentation as query_documentation
 from shared.errors import DaichoError
-from shared.identity.errors import InsufficientScope, InvalidToken, KeysUnavailable, MissingToken, OffLoopback
+from shared.identity.errors import (
+    CrossOrigin,
+    ForeignHost,
+    InsufficientScope,
+    InvalidToken,
+    KeysUnavailable,
+    MissingToken,
+    OffLoopback,
+)
 from shared.web.access import AccessRules
 from shared.web.documentation import Chapter, Documentation, Service
 from shared.web.openapi import complete
@@ -32,7 +40,16 @@ SERVICES: dict[Documented, Service] = {
     "command": command_documentation.service(command_service.app.AGGREGATES),
     "query": query_documentation.service(query_service.app.AGGREGATES),
 }
-TOLD_ELSEWHERE = {NotReady, MissingToken, InvalidToken, InsufficientScope, KeysUnavailable, OffLoopback}
+TOLD_ELSEWHERE = {
+    NotReady,
+    CrossOrigin,
+    ForeignHost,
+    MissingToken,
+    InvalidToken,
+    InsufficientScope,
+    KeysUnavailable,
+    OffLoopback,
+}
 """With `/health`, and where tokens are needed."""
 OPEN: dict[Documented, list[str]] = {
     "command": ["getLiveness", "getReadiness"],

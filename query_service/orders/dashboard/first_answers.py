@@ -14,7 +14,7 @@ _SECONDS = 1.0
 async def first_answers(app: FastAPI, paths: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
     """Give what the app itself answers to these GET requests, as they are; only what succeeds, and in time."""
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://daicho", trust_env=False) as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost", trust_env=False) as client:
         answers = await asyncio.gather(*(_get(client, path) for path in paths))
     return {path: answer for path, answer in zip(paths, answers, strict=True) if answer is not None}
 

@@ -17,7 +17,7 @@ from shared.errors import DaichoError
 from shared.web.static_files import StaticFolder, mount_folder, takes_gzip
 
 _FOLDER = Path(__file__).parent
-_FIRST_MODULES = ("dom.js", "ledger.js", "overview.js", "chart.js", "orders.js")
+_FIRST_MODULES = ("dom.js", "requests.js", "ledger.js", "overview.js", "orders.js")
 _FIRST_PATHS = ("/statistics", "/statistics/daily", "/orders?limit=20")
 _HEAD_SECONDS: Final = 1.0
 
@@ -27,14 +27,13 @@ def mount_dashboard(app: FastAPI, command_url: str | None) -> None:
     files = mount_folder(app, "dashboard", _FOLDER / "static")
     page = Template((_FOLDER / "page.html").read_text(encoding="utf-8"))
     headers = _headers(command_url)
-    events = app.state.event_registry.classes
 
     async def dashboard(request: Request) -> Response:
         values = {
             "root": ".",
             "assets": files.prefix,
             "commands": escape(command_url or ""),
-            "event_types": escape(" ".join(events)),
+            "identity": " data-tokens" if app.state.asks_for_tokens else "",
             "preloads": "\n".join(_preload(files, module) for module in _FIRST_MODULES),
             **await _contents(request),
         }

@@ -3,7 +3,7 @@
 import { commandUrl, Intent } from "./commands.js";
 import { announce, h, statusName, write } from "./dom.js";
 import { field, openDialog } from "./form.js";
-import { Problem } from "./ledger.js";
+import { Problem } from "./requests.js";
 
 const DONE = { confirm: "The order is confirmed.", ship: "The order is shipped.", cancel: "The order is cancelled." };
 const CHANGED = new Set(["version-mismatch", "invalid-transition", "concurrency-conflict"]);

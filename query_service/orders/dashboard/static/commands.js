@@ -1,6 +1,7 @@
 /** Sends commands to the command service: each takes effect once, however often it has to be sent. */
 
-import { ledger, Problem, request } from "./ledger.js";
+import { ledger } from "./ledger.js";
+import { Problem, request } from "./requests.js";
 
 const TRIES = 4;
 const PAUSE = 500;

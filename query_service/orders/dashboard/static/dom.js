@@ -41,9 +41,10 @@ export function keep(parent, items, key, render) {
   for (const child of [...parent.children]) if (!names.has(child.dataset.key)) child.remove();
   const before = new Map([...parent.children].map((child) => [child.dataset.key, child]));
   let next = parent.firstElementChild;
+  const today = new Date().toDateString(); // What shows a time of today shows it otherwise tomorrow.
   for (const item of items) {
     const name = String(key(item));
-    const state = JSON.stringify(item);
+    const state = `${today} ${JSON.stringify(item)}`;
     const old = before.get(name);
     const child = old?.dataset.state === state ? old : render(item);
     Object.assign(child.dataset, { key: name, state });

@@ -1,7 +1,7 @@
 /** Dialogs with forms, and problems beside the fields that caused them. */
 
 import { h, set, write } from "./dom.js";
-import { Problem } from "./ledger.js";
+import { Problem } from "./requests.js";
 
 let made = 0;
 
@@ -14,16 +14,13 @@ export function field(label, pointer, attributes = {}, hint = "") {
 }
 
 /**
- * Opens a dialog. `submit` gets the form and does what it is for; the dialog closes when that has succeeded. A `Problem`
- * is shown where it belongs, unless `refused` says that it took care of it.
+ * Makes a form. `submit` gets it and does what it is for; `done` follows when that has succeeded. A `Problem` is shown
+ * where it belongs, unless `refused` says that it took care of it.
  */
-export function openDialog({ title, content, action, submit, refused = () => false, isBroad = false }) {
-  const id = `dialog-${(made += 1)}`;
+export function makeForm({ content, action, submit, refused = () => false, done = () => {}, leave = null }) {
   const message = h("p", { class: "error message", role: "alert" });
   const button = h("button", { class: "primary", type: "submit" }, action);
-  const leave = h("button", { type: "button", click: () => dialog.close() }, "Back");
-  const form = h("form", { novalidate: true }, h("h2", { id }, title), content, message, h("div", { class: "buttons" }, leave, button));
-  const dialog = h("dialog", { "aria-labelledby": id, class: isBroad ? "broad" : "", close: () => dialog.remove() }, form);
+  const form = h("form", { novalidate: true }, content, message, h("div", { class: "buttons" }, leave, button));
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     if (button.disabled) return;
@@ -31,15 +28,24 @@ export function openDialog({ title, content, action, submit, refused = () => fal
     clear(form, message);
     try {
       await submit(form);
-      dialog.close();
+      done();
     } catch (problem) {
       if (!(problem instanceof Problem)) throw problem;
-      if (refused(problem)) dialog.close();
+      if (refused(problem)) done();
       else showProblem(form, message, problem);
     } finally {
       button.disabled = false;
     }
   });
+  return form;
+}
+
+/** Opens a dialog with a form, of which see `makeForm`; it closes when that is done. */
+export function openDialog({ title, content, isBroad = false, closed = () => {}, ...rest }) {
+  const id = `dialog-${(made += 1)}`;
+  const leave = h("button", { type: "button", click: () => dialog.close() }, "Back");
+  const form = makeForm({ ...rest, content: [h("h2", { id }, title), content], leave, done: () => dialog.close() });
+  const dialog = h("dialog", { "aria-labelledby": id, class: isBroad ? "broad" : "", close: () => { dialog.remove(); closed(); } }, form);
   document.body.append(dialog);
   dialog.showModal();
 }

@@ -3,39 +3,16 @@
  * they come. Whatever event was seen, what is read from then on reflects it (`Event-Position`).
  */
 
+import { follow, Problem, request, session } from "./requests.js";
+
 const MOST_RECENT = 30;
 const MOST_CAUGHT_UP = 1000; // Who was away for longer reads the state anew; the feed begins again.
 const PACE = 400; // Milliseconds between two reads of one part of the page.
 const AGAIN = 1000;
 const SILENCE = 20_000;
-const PATIENCE = 30_000;
 const SIGN_OF_LIFE = 5000;
 const HIDDEN = 30_000; // A tab that nobody sees gives its connection back: browsers have six for a host.
-const LONGEST_DELAY = 5000;
-
-/** A refusal of one of the services (RFC 9457), or that there was no answer: then `status` is 0. */
-export class Problem extends Error {
-  constructor(content) {
-    super(content.detail ?? content.title);
-    Object.assign(this, { status: 0, errors: [] }, content);
-    this.slug = (content.type ?? "").split(":").at(-1);
-  }
-}
-
-/** Sends a request, and gives its headers and content; a network that fails, or stays silent, is a `Problem` as well. */
-export async function request(url, options, patience = PATIENCE) {
-  let response, body;
-  try {
-    response = await fetch(url, { signal: AbortSignal.timeout(patience), ...options });
-    const text = await response.text();
-    const isJson = response.headers.get("Content-Type")?.includes("json");
-    body = isJson ? JSON.parse(text) : { status: response.status, title: `The answer was ${response.status}.` };
-  } catch {
-    throw new Problem({ title: "The service cannot be reached." });
-  }
-  if (!response.ok) throw new Problem(body);
-  return { headers: response.headers, body };
-}
+const LONGEST_DELAY = 5000; // It is as long as a connection has to last before the delays begin again.
 
 const page = document.documentElement.dataset;
 const first = new Map(Object.entries(JSON.parse(document.getElementById("answers").textContent)));
@@ -50,6 +27,7 @@ class Ledger extends EventTarget {
   #source = null;
   #timer = 0;
   #hiding = 0;
+  #steady = 0;
   #delay = 0;
 
   /** Reads from now on reflect this position at least. */
@@ -70,7 +48,7 @@ class Ledger extends EventTarget {
     }
   }
 
-  async #read(path, headers, patience = PATIENCE) {
+  async #read(path, headers, patience) {
     const answer = await request(path.slice(1), { headers }, patience);
     const position = Number(answer.headers.get("Event-Position") ?? 0);
     return { body: answer.body, position, etag: answer.headers.get("ETag") };
@@ -80,6 +58,7 @@ class Ledger extends EventTarget {
     if (page.head === undefined) this.#resume();
     else this.#open(Math.max(0, this.seen - MOST_RECENT));
     addEventListener("online", () => this.#resume());
+    session.addEventListener("change", () => session.token && this.#signedIn());
     document.addEventListener("visibilitychange", () => this.#visible());
   }
 
@@ -89,26 +68,30 @@ class Ledger extends EventTarget {
     this.#tell("state");
   }
 
-  #open(after) {
+  async #open(after) {
     this.#close();
-    const types = page.eventTypes.split(" ");
-    this.#source = new EventSource(`events/stream?after=${after}`);
-    for (const type of types) this.#source.addEventListener(type, (message) => this.#take(message));
-    this.#source.addEventListener("open", () => this.#opened());
-    this.#source.addEventListener("error", () => this.#lost());
+    const { signal } = (this.#source = new AbortController());
+    try {
+      await follow("events/stream", after, signal, () => this.#opened(), (message) => this.#take(message));
+      if (!signal.aborted) this.#lost();
+    } catch (problem) {
+      if (!(problem instanceof Problem)) throw problem;
+      if (!signal.aborted) this.#lost(problem);
+    }
   }
 
   #opened() {
     const wasLost = this.state !== "connecting";
-    this.#delay = 0;
+    this.#steady = setTimeout(() => { this.#delay = 0; }, LONGEST_DELAY);
     this.#listen();
     this.#become("live");
     if (wasLost) this.#tell("wake");
   }
 
   #take(message) {
-    const position = Number(message.lastEventId);
+    const position = Number(message.id);
     this.#listen();
+    if (message.data === undefined) return;
     if (position <= (this.recent[0]?.position ?? 0)) return;
     const event = JSON.parse(message.data);
     const isNew = position > this.seen;
@@ -131,8 +114,8 @@ class Ledger extends EventTarget {
       // An event that came meanwhile is a sign of life itself.
       if (position === seen || this.seen > seen) this.#listen();
       else this.#resume();
-    } catch {
-      this.#lost();
+    } catch (problem) {
+      this.#lost(problem);
     }
   }
 
@@ -140,8 +123,18 @@ class Ledger extends EventTarget {
     return this.#read(`/events?after=${this.seen}&limit=1`, {}, SIGN_OF_LIFE);
   }
 
-  #lost() {
+  #signedIn() {
+    this.#resume();
+    this.#tell("wake");
+  }
+
+  /** Tries again, unless a token is to blame. */
+  #lost(problem) {
     this.#close();
+    if (problem?.status === 401 || problem?.status === 403) {
+      this.#become(problem.status === 401 ? "signed-out" : "refused");
+      return;
+    }
     this.#become("reconnecting");
     this.#delay = Math.min(LONGEST_DELAY, this.#delay * 2 || 250);
     this.#timer = setTimeout(() => this.#resume(), this.#delay * (0.5 + Math.random() / 2));
@@ -155,8 +148,8 @@ class Ledger extends EventTarget {
       if (position < this.seen) location.reload();
       else if (position - this.seen > MOST_CAUGHT_UP || !this.recent.length) this.#skipTo(position);
       else this.#open(this.seen);
-    } catch {
-      this.#lost();
+    } catch (problem) {
+      this.#lost(problem);
     }
   }
 
@@ -178,7 +171,8 @@ class Ledger extends EventTarget {
 
   #close() {
     clearTimeout(this.#timer);
-    this.#source?.close();
+    clearTimeout(this.#steady);
+    this.#source?.abort();
     this.#source = null;
   }
 
@@ -198,7 +192,7 @@ export const ledger = new Ledger();
 let untagged = 0;
 
 /**
- * Keeps a part of the page in step with the ledger: it reads some paths, at once and whenever an event that `concerns`
+ * Keeps a part of the page in step with the ledger: it reads some paths, as they are then, at once and whenever an event that `concerns`
  * it has come, at a bounded pace, one read at a time, and never shows an answer older than the one before.
  */
 export class Shown {
@@ -267,7 +261,7 @@ export class Shown {
   async #try(paths) {
     const isWanted = () => paths === this.#paths && !this.#signal.signal.aborted;
     try {
-      const answers = await Promise.all(paths.map((path) => ledger.read(path)));
+      const answers = await Promise.all(paths().map((path) => ledger.read(path)));
       this.#failures = 0;
       if (isWanted()) this.#take(answers);
       if (!answers.some((answer) => answer.isBehind)) return PACE;
@@ -292,7 +286,8 @@ export class Shown {
     if (position < this.#position) return;
     this.#position = position;
     const isBehind = answers.some((answer) => answer.isBehind);
-    const tags = [isBehind, ...answers.map((answer) => answer.etag ?? (untagged += 1))].join();
+    // A new day, and times of yesterday have to say so.
+    const tags = [isBehind, new Date().toDateString(), ...answers.map((answer) => answer.etag ?? (untagged += 1))].join();
     if (tags !== this.#tags) this.show(answers.map((answer) => answer.body), { isBehind });
     this.#tags = tags;
   }

@@ -3,20 +3,24 @@
 import { announce, h, set, write } from "./dom.js";
 import { ledger } from "./ledger.js";
 import { overview } from "./overview.js";
+import { session } from "./requests.js";
 
 const main = document.querySelector("main");
 let current = { close() {} };
 let shown = null;
 const BETWEEN_RELOADS = 60_000;
+const NOBODY = "signIn ";
 
 /** What a part of the page is made by; all but the first come when they are wanted. */
 const PARTS = {
   overview: async () => overview,
   order: async () => (await import("./order.js")).order,
   projections: async () => (await import("./projections.js")).projections,
+  signIn: async () => (await import("./sign_in.js")).signInPage,
 };
 
 function partOf(address) {
+  if (session.isMissing) return { part: "signIn" };
   const query = new URLSearchParams(address.search);
   if (query.has("order")) return { part: "order", id: query.get("order").trim().toLowerCase() };
   if (query.get("view") === "projections") return { part: "projections" };
@@ -58,7 +62,7 @@ async function show({ isMove = false } = {}) {
   main.replaceChildren();
   current = make(main, id);
   for (const link of document.querySelectorAll("header nav a")) {
-    set(link, "aria-current", partOf(new URL(link.href)).part === part ? "page" : null);
+    set(link, "aria-current", name !== NOBODY && partOf(new URL(link.href)).part === part ? "page" : null);
   }
   if (!isMove) return;
   scrollTo(0, 0);
@@ -77,16 +81,39 @@ function follow(event) {
   show({ isMove: true });
 }
 
-const STATES = { connecting: "Connecting", live: "Live", reconnecting: "Reconnecting" };
+const STATES = { connecting: "Connecting", live: "Live", reconnecting: "Reconnecting", "signed-out": "Signed out", refused: "No events", paused: "Paused" };
 
 function showState() {
   const state = ledger.paused ? "paused" : ledger.state;
-  const text = STATES[state] ?? "Paused";
+  const text = STATES[state];
   const place = document.getElementById("connection");
   if (place.dataset.state !== state && place.dataset.state) announce(`Updates: ${text}`);
   place.dataset.state = state;
   write(place.querySelector(".text"), text);
   set(document.getElementById("pause"), "aria-pressed", String(ledger.paused));
+  const isOut = session.token === null;
+  const button = document.getElementById("session");
+  button.hidden = isOut && (shown === NOBODY || !session.isMissing);
+  write(button, isOut ? "Sign in" : "Sign out");
+  for (const one of document.querySelectorAll("header :is([data-place], .hint)")) one.hidden = session.isMissing;
+}
+
+async function askAgain(problem) {
+  const signInAgain = await loaded(async () => (await import("./sign_in.js")).signInAgain);
+  if (signInAgain !== missing) signInAgain(problem);
+}
+
+/** Signs out, which leaves nothing of the ledger in the page; or in. */
+function changeSession() {
+  if (session.token === null) return askAgain();
+  session.signOut();
+  return location.reload();
+}
+
+/** Shows what could not be shown before. */
+async function changed() {
+  if (session.token && shown === NOBODY) await show({ isMove: true });
+  showState();
 }
 
 function toggleTheme() {
@@ -107,11 +134,16 @@ async function place() {
   });
 }
 
+/** Has all be read and written anew when a day is over, in UTC or here; and again, as the service's clock may be late. */
 function dayOver() {
   const now = new Date();
-  const midnight = Date.UTC(now.getUTCFullYear(), now.getUTCMonth(), now.getUTCDate() + 1);
+  const midnight = Math.min(
+    Date.UTC(now.getUTCFullYear(), now.getUTCMonth(), now.getUTCDate() + 1),
+    new Date(now.getFullYear(), now.getMonth(), now.getDate() + 1).getTime());
+  const wake = () => ledger.dispatchEvent(new Event("wake"));
   setTimeout(() => {
-    ledger.dispatchEvent(new Event("wake"));
+    wake();
+    setTimeout(wake, 60_000);
     dayOver();
   }, midnight - now.getTime() + 500);
 }
@@ -122,6 +154,9 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => disp
 document.addEventListener("click", follow);
 addEventListener("popstate", () => show());
 ledger.addEventListener("state", showState);
+session.addEventListener("change", changed);
+session.addEventListener("refused", ({ detail }) => askAgain(detail));
+document.getElementById("session").addEventListener("click", changeSession);
 document.getElementById("pause").addEventListener("click", () => ledger.pause(!ledger.paused));
 document.getElementById("theme").addEventListener("click", toggleTheme);
 document.addEventListener("click", (event) => event.target.closest("[data-place]") && place());

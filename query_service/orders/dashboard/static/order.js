@@ -2,7 +2,8 @@
 
 import { actions } from "./actions.js";
 import { chip, h, money, number, statusName, time, write } from "./dom.js";
-import { ledger, Problem, Shown } from "./ledger.js";
+import { ledger, Shown } from "./ledger.js";
+import { excuse, Problem } from "./requests.js";
 import { timeline } from "./timeline.js";
 
 /** Shows it; `close` ends what keeps it up to date. */
@@ -18,7 +19,7 @@ export function order(root, id) {
   parts.beside.append(story.element);
   parts.deeds.append(deeds.element);
 
-  const shown = new Shown([path(id), `${path(id)}/history`], {
+  const shown = new Shown(() => [path(id), `${path(id)}/history`], {
     concerns: (event) => event.aggregate_id === id,
     show: ([found, { items: events }]) => {
       now = found;
@@ -31,7 +32,7 @@ export function order(root, id) {
     fail: (problem) => {
       const isUnknown = problem.status === 404 || problem.status === 422;
       parts.content.hidden = isUnknown || now === null;
-      tell(parts.notice, isUnknown ? "There is no order with this id. Should it be placed, it appears here." : `The order cannot be read right now. ${problem.message} Trying again.`);
+      tell(parts.notice, isUnknown ? "There is no order with this id. Should it be placed, it appears here." : excuse("The order", problem));
     },
   });
 

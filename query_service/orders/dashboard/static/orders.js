@@ -2,6 +2,7 @@
 
 import { chip, h, keep, money, number, orderLink, set, shortId, STATUSES, time, write } from "./dom.js";
 import { Shown } from "./ledger.js";
+import { excuse } from "./requests.js";
 
 const LIMIT = 20;
 const TYPING = 250;
@@ -20,25 +21,25 @@ export function orders(root) {
   root.append(h("section", { class: "card orders", "aria-labelledby": "orders" },
     h("h2", { id: "orders" }, "Orders"), form.element, list.element, state, pages.element));
 
-  const shown = new Shown([path("")], {
+  const shown = new Shown(() => [path("")], {
     show: ([page]) => {
       form.problems([]);
       keep(list.rows, page.items, (order) => order.order_id, row);
       list.element.hidden = pages.element.hidden = page.items.length === 0;
-      state.replaceChildren(...(page.items.length ? [] : [nothing(form.isUsed())]));
+      state.replaceChildren(...(page.items.length ? [] : [nothing(form)]));
       pages.show(page.next_cursor, page.items.length);
     },
     fail: (problem) => {
       const told = form.problems(problem.errors);
       list.element.hidden ||= told;
       pages.element.hidden ||= told;
-      state.replaceChildren(told ? "" : h("p", { role: "alert" }, `The orders cannot be read right now. ${problem.message} Trying again.`));
+      state.replaceChildren(told ? "" : h("p", { role: "alert" }, excuse("The orders", problem)));
     },
   });
 
   function turn(cursor) {
     delete list.rows.dataset.kept;
-    shown.turnTo([path(cursor)]);
+    shown.turnTo(() => [path(cursor)]);
   }
 
   /** Shows the first page under the filters that are set now, and has the address say so. */
@@ -74,7 +75,7 @@ export function orders(root) {
 }
 
 function filters() {
-  const search = h("input", { type: "search", name: "q", id: "f-q", placeholder: "Customer’s name starts with …", autocomplete: "off", maxlength: 200, "aria-describedby": "f-q-error" });
+  const search = h("input", { type: "search", name: "q", id: "f-q", placeholder: "Customer’s name starts with …", autocomplete: "off", maxlength: 200, "aria-describedby": "f-q-error f-q-hint" });
   const sort = h("select", { name: "sort", id: "f-sort" }, Object.entries(SORTS).map(([value, name]) => h("option", { value }, name)));
   const boxes = STATUSES.map((status) => h("label", { class: "toggle" }, h("input", { type: "checkbox", name: "status", value: status }), chip(status)));
   const more = h("details", { class: "more" }, h("summary", {}, "More filters"), h("div", { class: "fields" },
@@ -82,7 +83,8 @@ function filters() {
     Object.entries(AMOUNTS).map(([name, label]) => field(name, label, { inputmode: "decimal", placeholder: "0.00", autocomplete: "off" })),
     field("customer_name", "Exact name", { maxlength: 200, autocomplete: "off" })));
   const element = h("form", { class: "filters", role: "search", "aria-label": "Filter the orders" },
-    h("div", { class: "field grow" }, h("label", { class: "unseen", for: "f-q" }, "Search by customer’s name"), search, h("p", { class: "error", id: "f-q-error" })),
+    h("div", { class: "field grow" }, h("label", { class: "unseen", for: "f-q" }, "Search by customer’s name"), search,
+      h("p", { class: "hint", id: "f-q-hint" }, "Capitals and small letters are told apart"), h("p", { class: "error", id: "f-q-error" })),
     h("div", { class: "field" }, h("label", { class: "unseen", for: "f-sort" }, "Sort"), sort),
     h("fieldset", { class: "toggles" }, h("legend", { class: "unseen" }, "Status"), ...boxes), more);
 
@@ -144,8 +146,13 @@ function row(order) {
     h("td", { class: "amount" }, money(order.total_amount)));
 }
 
-function nothing(isFiltered) {
-  if (isFiltered) return h("p", {}, "No order matches. ", h("a", { href: location.pathname }, "Show all orders"));
+function nothing(form) {
+  const query = form.query();
+  const name = query.get("q") ?? "";
+  const capitals = name.replace(/(?<!\p{L})\p{Ll}/gu, (letter) => letter.toUpperCase());
+  query.set("q", capitals);
+  const instead = capitals !== name && [h("a", { href: `?${query}` }, `Search for “${capitals}”`), " or "];
+  if (form.isUsed()) return h("p", {}, "No order matches. ", instead, h("a", { href: location.pathname }, instead ? "show all orders" : "Show all orders"));
   const canPlace = document.documentElement.dataset.commands;
   return h("p", {}, "No orders yet. ", canPlace ? h("button", { type: "button", class: "link", "data-place": true }, "Place the first one") : "They appear here as they are placed.");
 }
