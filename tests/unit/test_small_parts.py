@@ -55,7 +55,7 @@ async def test_a_stop_signal_is_heard_beside_whoever_hears_it_already() -> None:
     server, app = asyncio.Event(), asyncio.Event()
     before = signal.signal(signal.SIGTERM, lambda *_: server.set())
     try:
-        with on_stop_signal(app.set):
+        with on_stop_signal(lambda: None, app.set):
             signal.raise_signal(signal.SIGTERM)
             await app.wait()
             assert server.is_set()
@@ -68,7 +68,7 @@ async def test_a_stop_signal_is_heard_beside_whoever_hears_it_already() -> None:
 
 
 async def test_a_signal_that_nobody_handles_keeps_its_effect() -> None:
-    with on_stop_signal(lambda: None):
+    with on_stop_signal(lambda: None, lambda: None):
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
