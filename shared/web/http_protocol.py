@@ -16,6 +16,9 @@ MAX_HEAD_BYTES: Final = 32_768
 _LEAST_TAKEN = 65_536
 """Bytes that a client must take in `send_seconds`."""
 
+_MOST_PIPELINED = 100
+"""Requests of one connection that wait for the answer to the one before."""
+
 
 class _Refused:
     """Stands for a request that has been answered here, and that no app has seen."""
@@ -97,6 +100,10 @@ class BoundedHttp(HttpToolsProtocol):
             if size > MAX_HEAD_BYTES:
                 self._is_too_large = True
                 raise ValueError("the head is too large")
+        if len(self.pipeline) >= _MOST_PIPELINED:
+            self.transport.abort()  # uvicorn would queue as many as come.
+        if self.transport.is_closing():
+            return
         if self._admission.refuses(len(self.tasks) - self._admission.aside) and self._can_be_refused_here():
             self._refuse_request()
             return

@@ -8,6 +8,7 @@ import asyncio
 import json
 import sys
 from dataclasses import asdict, dataclass, field
+from typing import cast
 from uuid import UUID, uuid4
 
 import uvloop
@@ -49,8 +50,7 @@ class _Connection(asyncio.Protocol):
         self._order_id = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
 
     def send(self, due: float) -> None:
         self._due, self._order_id = due, str(uuid4())
