@@ -97,7 +97,7 @@ class ServiceSettings(IdentitySettings):
     database_url: SecretStr = Field(description="PostgreSQL with the event log")
     host: str = Field(default="127.0.0.1", description="Address that the services listen on")
     database_pool_size: int = Field(default=5, ge=1, le=200, description="Connections kept to each database")
-    max_requests: int = Field(default=512, ge=1, description="Requests worked on at once; more get 503")
+    max_requests: int = Field(default=256, ge=1, description="Requests worked on at once; more get 503")
     max_connections: int = Field(default=4096, ge=1, description="Clients connected at once")
     receive_seconds: float = Field(
         default=10.0, gt=0, le=3600, description="Seconds in which a client must have sent its request"

@@ -25,7 +25,7 @@ class Bounds:
     what waits for it.
     """
 
-    requests: int = 512
+    requests: int = 256
     connections: int = 4096
     receive_seconds: float = 10.0
     send_seconds: float = 30.0

@@ -18,7 +18,7 @@ from tests.support.processes import Process, service
 pytestmark = pytest.mark.load
 
 TIMES = (1, 2, 5, 10)
-DEADLINE = 5.0
+DEADLINE = 10.0
 MOST_GROWTH = 1.3
 """Of the service's memory, from after the first load to after the last."""
 _COLUMNS = "  {:>5} {:>9} {:>9} {:>9} {:>8} {:>8} {:>8} {:>8} {:>8} {:>7} {:>7}"

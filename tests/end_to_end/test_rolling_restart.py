@@ -16,7 +16,6 @@ from tests.support.processes import service
 
 pytestmark = pytest.mark.load
 
-ROUNDS = 2
 CLIENTS = 8
 DRAIN = "1.5"
 
@@ -30,8 +29,11 @@ class Seen:
     failed: list[str] = field(default_factory=list)
 
 
-async def test_no_request_fails_while_replicas_are_restarted_in_turn(database: str, engine: AsyncEngine) -> None:
-    seen, stop = Seen(), asyncio.Event()
+@pytest.mark.timeout(300)
+async def test_no_request_fails_while_replicas_are_restarted_in_turn(
+    database: str, engine: AsyncEngine, request: pytest.FixtureRequest
+) -> None:
+    seen, stop, rounds = Seen(), asyncio.Event(), request.config.getoption("--rounds")
     async with AsyncExitStack() as stack:
         replicas = {
             name: [
@@ -42,7 +44,7 @@ async def test_no_request_fails_while_replicas_are_restarted_in_turn(database: s
         urls = [await stack.enter_async_context(balanced(*(one.url for one in those))) for those in replicas.values()]
         http = await stack.enter_async_context(aiohttp.ClientSession())
         clients = [asyncio.create_task(_work(http, urls, seen, stop)) for _ in range(CLIENTS)]
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             for replica in (*replicas["command"], *replicas["query"]):
                 before = len(seen.placed)
                 assert await replica.stop() == 0
@@ -54,7 +56,7 @@ async def test_no_request_fails_while_replicas_are_restarted_in_turn(database: s
     async with engine.connect() as connection:
         logged = await connection.scalars(text("SELECT aggregate_id::text FROM event_store.events"))
         assert sorted(logged) == sorted(seen.placed)
-    restarts = ROUNDS * sum(map(len, replicas.values()))
+    restarts = rounds * sum(map(len, replicas.values()))
     print(f"\n{restarts} restarts: {len(seen.placed)} commands and {seen.reads} reads, none of which failed")  # noqa: T201
 
 

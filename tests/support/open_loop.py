@@ -46,14 +46,14 @@ class _Connection(asyncio.Protocol):
     def __init__(self, load: "_Load") -> None:
         self._load = load
         self._received = b""
-        self._due = 0.0
+        self._sent_at = 0.0
         self._order_id = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
 
-    def send(self, due: float) -> None:
-        self._due, self._order_id = due, str(uuid4())
+    def send(self, now: float) -> None:
+        self._sent_at, self._order_id = now, str(uuid4())
         self._transport.write(_BEFORE + self._order_id.encode() + _AFTER)
 
     def data_received(self, data: bytes) -> None:
@@ -66,7 +66,7 @@ class _Connection(asyncio.Protocol):
         if len(body) < length:
             return
         self._received = b""
-        self._load.answered(self, self._order_id, head[9:12], lower + body, self._due)
+        self._load.answered(self, self._order_id, head[9:12], lower + body, self._sent_at)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._load.lost(self, exc)
@@ -87,27 +87,27 @@ class _Load:
             _, connection = await self._loop.create_connection(lambda: _Connection(self), "127.0.0.1", port)
             self.free.append(connection)
 
-    def send(self, due: float) -> None:
+    def send(self) -> None:
         if not self.free:
             self.result.unsent += 1
             return
         self.waiting += 1
         self.result.sent += 1
-        self.free.pop().send(due)
+        self.free.pop().send(self._loop.time())
 
-    def answered(self, by: _Connection, order_id: str, status: bytes, answer: bytes, due: float) -> None:
+    def answered(self, by: _Connection, order_id: str, status: bytes, answer: bytes, sent_at: float) -> None:
         now = self._loop.time()
         self.waiting -= 1
         self.free.append(by)
         if status == b"201":
             self.result.placed.append(order_id)
-            self.result.placed_after.append(now - due)
+            self.result.placed_after.append(now - sent_at)
         elif status == b"503" and all(part in answer for part in _OVERLOADED):
-            self.result.shed_after.append(now - due)
+            self.result.shed_after.append(now - sent_at)
         else:
             self.result.odd.append(answer.decode(errors="replace"))
         if self._is_closed and now < self.until:
-            self.send(now)
+            self.send()
 
     def lost(self, connection: _Connection, error: Exception | None) -> None:
         if not self._is_over:
@@ -121,7 +121,7 @@ class _Load:
         offered = 0
         while (now := self._loop.time()) < self.until:
             for number in range(offered, int((now - start) * rate) if rate else _CLOSED):
-                self.send(start + number / rate if rate else now)
+                self.send()
                 offered = number + 1
             await asyncio.sleep(_PAUSE)
         self.result.seconds = self._loop.time() - start
