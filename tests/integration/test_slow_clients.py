@@ -107,17 +107,6 @@ async def test_requests_behind_one_that_is_not_answered_are_bounded(database: st
         assert await is_alive(service.port)
 
 
-async def test_who_takes_no_last_answer_is_dropped(database: str) -> None:
-    """The service has closed the connection: what it has said last does not stay for ever."""
-    request = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-    async with (
-        served(database, http=PROTOCOL, stream_stall=0.3) as service,
-        connected(service.port, request, receive_buffer=4096),
-    ):
-        await service.wait_for_connections(1)
-        await service.wait_for_connections(0)
-
-
 async def test_who_has_been_silent_for_longest_makes_room(database: str) -> None:
     async with served(database, http=PROTOCOL, max_connections=20) as service, AsyncExitStack() as stack:
         for _ in range(100):
