@@ -16,9 +16,9 @@ RUN /opt/daicho/bin/python -m pip install --no-deps --no-build-isolation .
 FROM python:3.13-slim-bookworm
 RUN useradd --system --uid 10001 --no-create-home daicho
 COPY --from=build /opt/daicho /opt/daicho
-ENV PATH=/opt/daicho/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PORT=8001
+ENV PATH=/opt/daicho/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 DAICHO_HOST=0.0.0.0 PORT=8001
 WORKDIR /tmp
 USER daicho
 HEALTHCHECK --interval=10s --timeout=6s --start-period=20s \
     CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen(f'http://127.0.0.1:{os.environ[\"PORT\"]}/health/ready', timeout=5)"]
-CMD ["python", "-m", "uvicorn", "--factory", "command_service.main:create", "--host", "0.0.0.0", "--port", "8001", "--http", "shared.web.http_protocol:BoundedHttp", "--no-access-log", "--timeout-graceful-shutdown", "10"]
+CMD ["python", "-m", "command_service"]

@@ -24,6 +24,7 @@ from shared.database import create_engine
 from shared.schema import EVENT_STORE
 from shared.supervision import Supervisor
 from shared.web.access import Guarded, needs
+from shared.web.admission import Admission, Bounds
 from shared.web.service import create_service
 
 AGGREGATES: Sequence[Aggregate] = (ORDERS,)
@@ -67,10 +68,13 @@ def create_app(settings: CommandSettings, aggregates: Sequence[Aggregate] = AGGR
         routers=[Guarded(aggregate.router, needs(aggregate.scope)) for aggregate in aggregates],
         problems=[problems.PROBLEMS, *(aggregate.problems for aggregate in aggregates)],
         verifier=settings.verifier(),
+        admission=Admission(_bounds(settings)),
+        drain_seconds=settings.drain_seconds,
         checks={"schema": lambda: EVENT_STORE.require_head(engine), "background tasks": supervisor.check},
         origins=settings.cors_origins,
         hosts=settings.allowed_hosts,
     )
+    app.state.command_deadline = settings.command_deadline
     app.state.max_body_bytes = settings.max_body_bytes
     app.state.command_handlers = {aggregate.aggregate_type: command_handler(aggregate) for aggregate in aggregates}
     return app
@@ -79,6 +83,14 @@ def create_app(settings: CommandSettings, aggregates: Sequence[Aggregate] = AGGR
 def _engine(settings: CommandSettings, name: str, pool_size: int) -> AsyncEngine:
     url = settings.database_url.get_secret_value()
     return create_engine(url, application_name=name, pool_size=pool_size, statement_timeout=settings.command_deadline)
+
+
+def _bounds(settings: CommandSettings) -> Bounds:
+    return Bounds(
+        requests=settings.max_requests,
+        connections=settings.max_connections,
+        receive_seconds=settings.receive_seconds,
+    )
 
 
 def _limits(settings: CommandSettings) -> Limits:

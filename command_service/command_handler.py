@@ -1,11 +1,12 @@
 """Carries a command out: load, decide, append; and again if others were faster."""
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import takewhile
-from typing import Any, Generic
+from typing import Any, Generic, TypeVar
 
 from command_service.decider import C, Decider, E, S
 from command_service.errors import ConcurrencyConflict, IdempotencyKeyReused, OutcomeUnknown, VersionMismatch
@@ -15,6 +16,8 @@ from command_service.repository import Known, Repository
 from shared.errors import DaichoError, DatabaseUnavailable, Overloaded
 from shared.event_log.events import EventId, NewEvent, Position, RecordedEvent, StreamId, Version
 from shared.ids import new_id
+
+T = TypeVar("T")
 
 MAX_ATTEMPTS = 10
 """How often a command is decided before `ConcurrencyConflict`."""
@@ -27,7 +30,8 @@ _TICK = timedelta(microseconds=1)
 class CommandContext:
     """What surrounds a command: who sent it, why, and on which conditions.
 
-    `command_id` is this very request's; `expected_version` is the client's If-Match.
+    `command_id` is this very request's; `expected_version` is the client's If-Match. `deadline` is when it must have
+    been answered, in the event loop's time.
     """
 
     command_id: str
@@ -36,6 +40,7 @@ class CommandContext:
     traceparent: str | None = None
     idempotency_key: IdempotencyKey | None = None
     expected_version: Version | None = None
+    deadline: float | None = None
 
     def metadata(self) -> str:
         """Give the metadata of the events that the command leads to, as JSON."""
@@ -76,7 +81,7 @@ class CommandHandler(Generic[C, S, E]):
         decider: Decider[C, S, E],
         repository: Repository[S, E],
         log: EventStore,
-        append: Callable[[Commit], Awaitable[Outcome]],
+        append: Callable[[Commit, float | None], Awaitable[Outcome]],
         now: Callable[[], datetime],
     ) -> None:
         self._decider = decider
@@ -93,17 +98,19 @@ class CommandHandler(Generic[C, S, E]):
         A state that this process knows is taken as it is, and with `creates` one that it does not know is taken not
         to exist: the append tells if that was wrong. Nothing is refused, though, without a look at the log.
 
-        Raises what `decide` raises, `VersionMismatch`, `ConcurrencyConflict`, `IdempotencyKeyReused`, and what the
-        append raises. A command that raised changed nothing, but for `OutcomeUnknown`.
+        Raises what `decide` raises, `VersionMismatch`, `ConcurrencyConflict`, `IdempotencyKeyReused`, what the
+        append raises, and `Overloaded` if it was not decided before its deadline. A command that raised changed nothing, but for `OutcomeUnknown`.
         """
         known = self._repository.cached(stream)
         if known is None:
-            known = self._repository.nothing(stream) if creates else await self._repository.load(stream)
+            known = self._repository.nothing(stream)
+            if not creates:
+                known = await _in_time(self._repository.load(stream), context)
         for _ in range(MAX_ATTEMPTS):
             handled = await self._attempt(command, known, context)
             if handled is not None:
                 return handled
-            known = await self._repository.catch_up(known)
+            known = await _in_time(self._repository.catch_up(known), context)
         raise ConcurrencyConflict(MAX_ATTEMPTS)
 
     async def _attempt(self, command: C, known: Known[S], context: CommandContext) -> Handled[S] | None:
@@ -126,7 +133,7 @@ class CommandHandler(Generic[C, S, E]):
     async def _append_events(self, known: Known[S], events: Sequence[E], context: CommandContext) -> Handled[S] | None:
         """Append what was decided; None if the stream was at another version."""
         commit = self._commit(known, events, context)
-        match await self._append(commit):
+        match await self._append(commit, context.deadline):
             case Appended(_, _, position):
                 return self._appended(known, events, commit, position)
             case Duplicate(_, _, position) if context.idempotency_key is None:
@@ -159,8 +166,11 @@ class CommandHandler(Generic[C, S, E]):
         Raises `IdempotencyKeyReused` if it stood for another request, and `OutcomeUnknown` if it may yet be lost.
         """
         key = context.idempotency_key
-        first = await self._log.find_event(key.event_id(0)) if key else None
-        if key is None or first is None:
+        return None if key is None else await _in_time(self._find(key, context.command_id), context)
+
+    async def _find(self, key: IdempotencyKey, command_id: str) -> Handled[S] | None:
+        first = await self._log.find_event(key.event_id(0))
+        if first is None:
             return None
         metadata: dict[str, Any] = json.loads(first.metadata)
         if metadata.get("idempotency_fingerprint") != key.fingerprint:
@@ -174,7 +184,7 @@ class CommandHandler(Generic[C, S, E]):
         until_then = list(takewhile(of_then, await self._log.read_stream(first.stream)))
         known = self._repository.fold(self._repository.nothing(first.stream), until_then)
         await self._log.settle()
-        return Handled.of(known, replayed=metadata.get("causation_id") != context.command_id)
+        return Handled.of(known, replayed=metadata.get("causation_id") != command_id)
 
     def _commit(self, known: Known[S], events: Sequence[E], context: CommandContext) -> Commit:
         metadata, key, at = context.metadata(), context.idempotency_key, self._now()
@@ -197,3 +207,12 @@ class CommandHandler(Generic[C, S, E]):
             ),
             known.event_id,
         )
+
+
+async def _in_time(reading: Awaitable[T], context: CommandContext) -> T:
+    """Wait for a read, which is given up when the command's deadline comes: nothing was changed then."""
+    try:
+        async with asyncio.timeout_at(context.deadline):
+            return await reading
+    except TimeoutError as error:
+        raise Overloaded("It was not decided in time.") from error

@@ -23,7 +23,7 @@ _logger = logging.getLogger(__name__)
 class Limits:
     """Bounds of the queue and of a batch, in commits and bytes.
 
-    `deadline`: seconds that a commit may wait to be sent, and then to learn its outcome.
+    `deadline`: seconds in which a commit's outcome must be known, if its caller has no deadline of its own.
     """
 
     queue_commits: int = 2048
@@ -37,7 +37,6 @@ class Limits:
 class _Waiting:
     commit: Commit
     size: int
-    overdue: asyncio.TimerHandle
     outcome: "asyncio.Future[Outcome]"
 
 
@@ -56,8 +55,8 @@ class GroupCommit:
         self._idle.set()
         self._closed = False
 
-    async def append(self, commit: Commit) -> Outcome:
-        """Append one commit, in company; give its outcome.
+    async def append(self, commit: Commit, deadline: float | None = None) -> Outcome:
+        """Append one commit, in company; give its outcome. The deadline is in the event loop's time.
 
         Raises `Overloaded` at once if the queue is full, or if it was not sent before the deadline,
         `DatabaseUnavailable` (nothing was sent), `OutcomeUnknown` (no answer before the deadline) or `AppendRefused`
@@ -70,7 +69,9 @@ class GroupCommit:
             raise Overloaded("The service is stopping." if self._closed else "Too many commands are waiting.")
         loop = asyncio.get_running_loop()
         outcome: asyncio.Future[Outcome] = loop.create_future()
-        waiting = _Waiting(commit, size, loop.call_later(self._limits.deadline, _give_up, outcome), outcome)
+        overdue = loop.time() + self._limits.deadline if deadline is None else deadline
+        waiting = _Waiting(commit, size, outcome)
+        timer = loop.call_at(overdue, self._give_up, waiting)
         self._queue.append(waiting)
         self._queued_bytes += size
         self._idle.clear()
@@ -78,7 +79,7 @@ class GroupCommit:
         try:
             return await outcome
         finally:
-            waiting.overdue.cancel()
+            timer.cancel()
 
     async def run(self) -> None:
         """Send batches until cancelled. If it dies, what it had in flight is answered with `OutcomeUnknown`."""
@@ -104,6 +105,11 @@ class GroupCommit:
             _logger.warning("stopped with %d commits unanswered", len(self._queue) + len(self._in_flight))
             _fail(self._queue, Overloaded("The service is stopping."))
 
+    def _give_up(self, waiting: _Waiting) -> None:
+        """Answer a commit whose deadline has come."""
+        error = OutcomeUnknown() if waiting in self._in_flight else Overloaded("It waited too long to be sent.")
+        _fail([waiting], error)
+
     def _take_batch(self) -> list[_Waiting]:
         """Take from the queue, oldest first; what cannot share this batch keeps its place in the queue."""
         batch: list[_Waiting] = []
@@ -120,7 +126,6 @@ class GroupCommit:
                 taken |= names
                 room -= waiting.size
                 self._queued_bytes -= waiting.size
-                waiting.overdue.cancel()
                 batch.append(waiting)
             else:
                 left.append(waiting)
@@ -165,12 +170,6 @@ class GroupCommit:
             if self._clock() + delay > deadline:
                 raise unknown
             await asyncio.sleep(delay)
-
-
-def _give_up(outcome: "asyncio.Future[Outcome]") -> None:
-    """Answer a commit that was not sent in time."""
-    if not outcome.done():
-        outcome.set_exception(Overloaded("It waited too long to be sent."))
 
 
 def _fail(batch: Sequence[_Waiting] | deque[_Waiting], error: DaichoError) -> None:

@@ -1,5 +1,6 @@
 """What a command's request and answer have in common, whatever the aggregate."""
 
+import asyncio
 import hashlib
 import json
 import re
@@ -79,6 +80,7 @@ async def command_context(request: Request) -> CommandContext:
         traceparent=trace if trace and _TRACEPARENT.fullmatch(trace) else None,
         idempotency_key=IdempotencyKey(actor or "", key, await _fingerprint(request)) if key else None,
         expected_version=Version(int(version[1:-1])) if version else None,
+        deadline=asyncio.get_running_loop().time() + request.app.state.command_deadline,
     )
 
 

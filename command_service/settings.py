@@ -16,7 +16,7 @@ class CommandSettings(ServiceSettings):
         default=10.0,
         gt=0,
         le=300,
-        description="Seconds that a command may wait to be sent, and then to learn its outcome",
+        description="Seconds in which a command is answered: decided, sent and known to have taken effect",
     )
     state_cache_bytes: int = Field(
         default=67_108_864, ge=0, description="Memory for the states of aggregates that were just changed; 0: none"

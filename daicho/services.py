@@ -18,7 +18,9 @@ from shared.process import die_with_parent
 _logger = logging.getLogger(__name__)
 
 _STOP_SECONDS = 25.0
-"""More than uvicorn (10 s) and the last commits (their deadline, 10 s by default) take."""
+"""More than requests in flight (10 s) and the last commits (their deadline, 10 s by default) take."""
+_NO_DRAIN = {"DAICHO_DRAIN_SECONDS": "0"}
+"""There is no other replica to go to."""
 _READY_SECONDS = 60.0
 _STEADY_SECONDS = 30.0
 """A service that lived this long is started again at once."""
@@ -29,7 +31,7 @@ class Service:
     """One service: how to run it and where it answers."""
 
     name: str
-    factory: str
+    package: str
     host: str
     port: int
     port_variable: str
@@ -88,10 +90,8 @@ class Service:
 
     async def _start(self, environment: Mapping[str, str]) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "uvicorn", "--factory", self.factory, "--host", self.host, "--port", str(self.port),
-            "--http", "shared.web.http_protocol:BoundedHttp",
-            "--no-access-log", "--log-level", "warning", "--timeout-graceful-shutdown", "10",
-            env={**os.environ, **environment},
+            sys.executable, "-m", self.package,
+            env={**os.environ, **environment, "DAICHO_HOST": self.host, self.port_variable: str(self.port), **_NO_DRAIN},
             start_new_session=True,  # Ctrl-C reaches the supervisor, which ends the services in order.
             preexec_fn=die_with_parent,
         )  # fmt: skip

@@ -77,10 +77,8 @@ def _fields(variables: Mapping[str, str]) -> Mapping[str, str]:
 
 def services(settings: OperatorSettings) -> tuple[Service, Service]:
     """Give the command and the query service, as the settings have them."""
-    command = Service(
-        "command", "command_service.main:create", settings.host, settings.command_port, "DAICHO_COMMAND_PORT"
-    )
-    query = Service("query", "query_service.main:create", settings.host, settings.query_port, "DAICHO_QUERY_PORT")
+    command = Service("command", "command_service", settings.host, settings.command_port, "DAICHO_COMMAND_PORT")
+    query = Service("query", "query_service", settings.host, settings.query_port, "DAICHO_QUERY_PORT")
     return command, query
 
 

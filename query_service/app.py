@@ -30,6 +30,7 @@ from query_service.projection_statuses import ProjectionStatuses
 from query_service.projections_api import operations_router
 from query_service.projections_api import router as projections_router
 from query_service.projector import RESET, Projector
+from query_service.read_deadline import ReadDeadline
 from query_service.rebuild import requests
 from query_service.rebuild.processes import LoadProcesses
 from query_service.rebuild.rebuilder import Rebuilder
@@ -41,10 +42,10 @@ from query_service.views import ViewRefresher
 from shared.event_log.listener import EventListener, Listener
 from shared.event_log.reader import PostgresEventLog
 from shared.event_log.registry import EventRegistry
-from shared.process import on_stop_signal
 from shared.schema import EVENT_STORE, READ_MODEL
 from shared.supervision import Supervisor
 from shared.web.access import OPEN, OPERATIONS, Guarded, needs
+from shared.web.admission import Admission, Bounds
 from shared.web.service import create_service
 
 AGGREGATES: Sequence[Aggregate] = (ORDERS,)
@@ -56,7 +57,8 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
     log = PostgresEventLog(engines.log)
     projections = [projection for aggregate in aggregates for projection in aggregate.projections]
     registry = EventRegistry.union(aggregate.events for aggregate in aggregates)
-    projected = ProjectedPosition(settings.max_waiting_reads)
+    admission = Admission(_bounds(settings), uncounted=["/events/stream"])
+    projected = ProjectedPosition(settings.max_waiting_reads, admission.waiting)
     cache = AnswerCache(settings.answer_cache_bytes)
     batches = Batches(PostgresEventLog(engines.project_log), registry, projections, settings.projection_batch)
     freshness = Freshness(engines.project_log, projected, cache)
@@ -65,7 +67,7 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
     streams = EventStreams(EventPages(engines.stream, aggregate_types), registry, _stream_limits(settings))
     listener = EventListener(engines.listen, _each(projector.wake, streams.tail.wake))
     rebuilds = _rebuilds(settings, engines, registry, aggregates)
-    refreshed = ProjectedPosition(settings.max_waiting_reads)
+    refreshed = ProjectedPosition(settings.max_waiting_reads, admission.waiting)
     views = {view: of for aggregate in aggregates for view, of in aggregate.views.items()}
     refresher = ViewRefresher(engines.refresh, views, projected, refreshed, settings.refresh_seconds)
 
@@ -97,7 +99,6 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
             await stack.enter_async_context(supervisor)
             for name, run in background.items():
                 supervisor.start(name, run)
-            stack.enter_context(on_stop_signal(streams.tail.close))
             yield
 
     app = create_service(
@@ -107,6 +108,9 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
         problems=[problems.PROBLEMS, *(aggregate.problems for aggregate in aggregates)],
         verifier=settings.verifier(),
         hosts=settings.allowed_hosts,
+        admission=admission,
+        drain_seconds=settings.drain_seconds,
+        end=streams.tail.close,
         checks={
             "event store schema": lambda: EVENT_STORE.require_head(engines.log),
             "read model schema": lambda: READ_MODEL.require_head(engines.read),
@@ -114,7 +118,10 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
             "projector": projector.check,
         },
         warnings={"parked": partial(require_nothing_parked, engines.read), "rebuild": rebuilds.check},
-        inner_middleware=[Middleware(ConditionalAnswers, cache=cache, projected=projected)],
+        inner_middleware=[
+            Middleware(ConditionalAnswers, cache=cache, projected=projected),
+            Middleware(ReadDeadline, seconds=settings.read_deadline),
+        ],
     )
     app.state.read_engine = engines.read
     app.state.search_engine = engines.search
@@ -161,6 +168,15 @@ def _rebuilds(
         timedelta(seconds=settings.keep_previous),
     )
     return Rebuilds(rebuilder)
+
+
+def _bounds(settings: QuerySettings) -> Bounds:
+    return Bounds(
+        requests=settings.max_requests,
+        connections=settings.max_connections,
+        receive_seconds=settings.receive_seconds,
+        send_seconds=settings.stream_stall,
+    )
 
 
 def _stream_limits(settings: QuerySettings) -> StreamLimits:

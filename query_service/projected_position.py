@@ -2,7 +2,8 @@
 
 import asyncio
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import count
 from typing import NamedTuple
 
@@ -25,9 +26,13 @@ class ReadModelBehind(DaichoError):
 
 
 class ProjectedPosition:
-    """The position of each live projection; those who wait for some of them are woken by the move that gets all there."""
+    """The position of each live projection; those who wait for some of them are woken by the move that gets all there.
 
-    def __init__(self, max_waiting: int) -> None:
+    `waiting` is entered for as long as one of them waits.
+    """
+
+    def __init__(self, max_waiting: int, waiting: Callable[[], AbstractContextManager[None]] = nullcontext) -> None:
+        self._while_waiting = waiting
         self._max_waiting = max_waiting
         self._positions: Mapping[str, Position] = {}
         self._waiting: dict[tuple[str, ...] | None, list[_Waiting]] = {}
@@ -75,8 +80,9 @@ class ProjectedPosition:
         waiting = self._waiting.setdefault(None if projections is None else tuple(projections), [])
         heapq.heappush(waiting, _Waiting(position, next(self._order), woken))
         try:
-            async with asyncio.timeout(seconds):
-                await woken
+            with self._while_waiting():
+                async with asyncio.timeout(seconds):
+                    await woken
         except TimeoutError:
             raise ReadModelBehind(position, self.value(projections)) from None
 

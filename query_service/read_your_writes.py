@@ -53,7 +53,7 @@ async def read_model(request: Request) -> ReadModel:
     header, query = request.headers.get("event-position"), request.query_params.get("min_position")
     wanted = max(_position(header, ("header", "event-position")), _position(query, ("query", "min_position")))
     state = request.app.state
-    seconds = _wait_seconds(request.headers.getlist("prefer"))
+    seconds = wait_seconds(request.headers.getlist("prefer"))
     engines = (state.read_engine, state.search_engine)
     return ReadModel(state.grouped_reads, *engines, state.projected, request.scope, Position(wanted), seconds)
 
@@ -67,7 +67,7 @@ def _position(text: str | None, where: tuple[str, str]) -> int:
         raise RequestValidationError([{**one, "loc": where} for one in error.errors()]) from error
 
 
-def _wait_seconds(prefer: Iterable[str]) -> float:
+def wait_seconds(prefer: Iterable[str]) -> float:
     """Give the wait of a Prefer header (RFC 7240), which is a wish: what cannot be read is ignored."""
     for preference in ",".join(prefer).split(","):
         if match := _WAIT.fullmatch(preference):

@@ -20,6 +20,9 @@ class QuerySettings(ServiceSettings):
     poll_interval: float = Field(
         default=1.0, gt=0, le=60, description="Seconds between looks at the log when nothing notifies"
     )
+    read_deadline: float = Field(
+        default=10.0, gt=0, le=300, description="Seconds in which a read is answered, once the read model is far enough"
+    )
     max_waiting_reads: int = Field(
         default=10_000, ge=1, description="Requests that may wait for a position; more get 503"
     )

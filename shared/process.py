@@ -39,27 +39,40 @@ def allow_many_connections() -> None:
 
 
 @contextmanager
-def on_stop_signal(call: Callable[[], None]) -> Iterator[None]:
-    """While this lasts, call on the event loop when a signal tells the process to end, as well as what is called now.
+def on_stop_signal(stop: Callable[[], None], end: Callable[[], None], delay: float = 0.0) -> Iterator[None]:
+    """While this lasts, a signal that tells the process to end calls `stop`, and after so many seconds `end`.
 
-    An ASGI server tells an app of its end when all requests have ended: too late for those that have no end.
+    Only then is called what is called now: an ASGI server, which lets no one in from then on. A second signal ends the
+    delay. All are called on the event loop.
     """
     loop = asyncio.get_running_loop()
     before: dict[int, Callable[[int, FrameType | None], object]] = {}
+    timers: list[asyncio.TimerHandle] = []
 
-    def handle(number: int, frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(call)
-        before[number](number, frame)
+    def end_now(number: int) -> None:
+        end()
+        before[number](number, None)
+
+    def begin(number: int) -> None:
+        stop()
+        if delay and not timers:
+            timers.append(loop.call_later(delay, end_now, number))
+            return
+        for timer in timers:
+            timer.cancel()
+        end_now(number)
 
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):
             handler = signal.getsignal(number)
             if callable(handler):
                 before[number] = handler
-                signal.signal(number, handle)
+                signal.signal(number, lambda number, _: loop.call_soon_threadsafe(begin, number))
     try:
         yield
     finally:
+        for timer in timers:
+            timer.cancel()
         for one, handler in before.items():
             signal.signal(one, handler)
 

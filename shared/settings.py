@@ -122,6 +122,14 @@ class ServiceSettings(IdentitySettings):
         default=(), description="Names beside those of loopback that a service without identity answers under"
     )
     database_pool_size: int = Field(default=5, ge=1, le=200, description="Connections kept to each database")
+    max_requests: int = Field(default=256, ge=1, description="Requests worked on at once; more get 503")
+    max_connections: int = Field(default=4096, ge=1, description="Clients connected at once")
+    receive_seconds: float = Field(
+        default=10.0, gt=0, le=3600, description="Seconds in which a client must have sent its request"
+    )
+    drain_seconds: float = Field(
+        default=0.0, ge=0, le=300, description="Seconds for which a service that is told to end still takes requests"
+    )
 
     @field_validator("database_url")
     @classmethod

@@ -27,20 +27,21 @@ class CorrelationMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        correlation_id = _given(scope) or new_id_text()
-        scope.setdefault("state", {})["correlation_id"] = correlation_id
+        given = correlation_id(scope)
+        scope.setdefault("state", {})["correlation_id"] = given
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)[HEADER] = correlation_id
+                MutableHeaders(scope=message)[HEADER] = given
             await send(message)
 
         await self._app(scope, receive, send_with_id)
 
 
-def _given(scope: Scope) -> str | None:
+def correlation_id(scope: Scope) -> str:
+    """Give the id that a request brings, or a new one."""
     for name, value in scope["headers"]:
         if name == _RAW_HEADER:
             text: str = value.decode("latin-1")
-            return text if VISIBLE_ASCII.fullmatch(text) else None
-    return None
+            return text if VISIBLE_ASCII.fullmatch(text) else new_id_text()
+    return new_id_text()

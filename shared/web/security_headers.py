@@ -13,7 +13,7 @@ HEADERS: Final = {
 }
 """What an answer has unless it has its own: pages say themselves what they load, and what may be kept says so."""
 
-_RAW = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
+RAW_HEADERS: Final = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
 
 
 class SecurityHeaders:
@@ -32,7 +32,7 @@ class SecurityHeaders:
             if message["type"] == "http.response.start":
                 given = message["headers"]
                 names = {name for name, _ in given}
-                message["headers"] = [*given, *(header for header in _RAW if header[0] not in names)]
+                message["headers"] = [*given, *(header for header in RAW_HEADERS if header[0] not in names)]
             await send(message)
 
         await self._app(scope, receive, send_with_headers)

@@ -10,8 +10,10 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 from shared.identity.verifier import TokenVerifier
+from shared.process import on_stop_signal
 from shared.supervision import Supervisor
 from shared.web.access import OPEN, AccessRules, Guarded
+from shared.web.admission import Admission, AdmissionMiddleware
 from shared.web.api_docs import add_api_docs
 from shared.web.correlation import CorrelationMiddleware
 from shared.web.cors import cors
@@ -26,6 +28,7 @@ from shared.web.problems import Problems
 from shared.web.security_headers import SecurityHeaders
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+ServedLifespan = Callable[[FastAPI], AbstractAsyncContextManager[Mapping[str, Any]]]
 
 LICENCE = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
 
@@ -71,6 +74,9 @@ def create_service(
     routers: Iterable[Guarded],
     problems: Iterable[Problems],
     verifier: TokenVerifier | None,
+    admission: Admission,
+    drain_seconds: float,
+    end: Callable[[], None] = lambda: None,
     checks: Mapping[str, Check],
     warnings: Mapping[str, Check] | None = None,
     origins: Sequence[str] = (),
@@ -80,8 +86,10 @@ def create_service(
     """Make an app with these routes, `/health`, `/docs`, correlation ids, and a problem for every error.
 
     With a verifier, routes are reached with access tokens alone, without one on loopback and under `hosts`. Pages of
-    `origins` are let in; `inner_middleware` stands behind all that.
+    `origins` are let in; `inner_middleware` stands behind all that. `end` ends, when the service ends, what has no end
+    of its own.
     """
+    checks = {**checks, "not stopping": admission.check}
     if verifier is not None:
         checks = {**checks, "token keys": verifier.source.check}
         warnings = {**(warnings or {}), "token keys": verifier.source.require_current}
@@ -90,18 +98,22 @@ def create_service(
     app = _App(
         replace(service, chapters=[*service.chapters, health(checks)]),
         rules,
-        lifespan=lifespan if verifier is None else _with_keys(lifespan, verifier),
+        lifespan=_served(
+            lifespan if verifier is None else _with_keys(lifespan, verifier), admission, end, drain_seconds
+        ),
         middleware=[
             Middleware(CorrelationMiddleware),
             Middleware(SecurityHeaders),
             Middleware(HeadMiddleware),
             *cors(origins),
             Middleware(OriginGuard, origins),
+            Middleware(AdmissionMiddleware, admission),
             Middleware(LoopbackOnly, hosts) if verifier is None else Middleware(IdentityMiddleware, verifier, rules),
             *inner_middleware,
         ],
     )
     app.state.access_rules = rules
+    app.state.admission = admission
     app.state.asks_for_tokens = verifier is not None
     app.install_problems(problems)
     for one in guarded:
@@ -120,3 +132,19 @@ def _with_keys(lifespan: Lifespan, verifier: TokenVerifier) -> Lifespan:
             yield
 
     return both
+
+
+def _served(lifespan: Lifespan, admission: Admission, end: Callable[[], None], drain_seconds: float) -> ServedLifespan:
+    """Tell the server what the service takes on, and the service when the server is told to end."""
+
+    def close() -> None:
+        admission.close()
+        end()
+
+    @asynccontextmanager
+    async def served(app: FastAPI) -> AsyncIterator[Mapping[str, Any]]:
+        async with lifespan(app):
+            with on_stop_signal(admission.stop, close, drain_seconds):
+                yield {"admission": admission}
+
+    return served

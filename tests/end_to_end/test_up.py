@@ -47,7 +47,7 @@ async def test_its_dashboard_may_send_commands_whichever_name_of_loopback_it_was
 async def test_what_dies_is_started_again(data_dir: Path) -> None:
     up = Up(data_dir, free_port(), free_port())
     async with running(up) as processes:
-        services = [process for process in processes if "uvicorn" in process.cmdline()]
+        services = [process for process in processes if process.cmdline()[-1].endswith("_service")]
         postmaster = next(process for process in processes if process.name() == "postgres")
         assert len(services) == 2
         for victim in (*services, postmaster):
@@ -99,7 +99,7 @@ async def test_a_bad_setting_is_named(data_dir: Path, name: str, value: str) -> 
 async def test_a_service_names_a_bad_setting_too() -> None:
     for service in ("command", "query"):
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "uvicorn", "--factory", f"{service}_service.main:create",
+            sys.executable, "-m", f"{service}_service",
             env={**os.environ, "DAICHO_DATABASE_URL": "nonsense"}, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         _, errors = await process.communicate()

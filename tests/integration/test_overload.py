@@ -8,9 +8,9 @@ import httpx
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tests.support.apps import command_service
+from tests.support.apps import command_service, query_service
 from tests.support.databases import connected
-from tests.support.http import assert_problem, events, place
+from tests.support.http import assert_problem, events, get, place
 from tests.support.waiting import wait_until
 
 
@@ -26,7 +26,7 @@ async def test_a_full_queue_answers_overloaded_at_once(database: str, engine: As
     async with command_service(database, queue_commits=3) as commands:
         async with appends_held(database):
             first = asyncio.create_task(place(commands))
-            await wait_until(lambda: _append_waits(engine), "an append waits for the lock")
+            await wait_until(lambda: append_waits(engine), "an append waits for the lock")
             tasks = [asyncio.create_task(place(commands)) for _ in range(10)]
             refused = await _finished(tasks, 7)
             for answer in refused:
@@ -42,9 +42,24 @@ async def test_an_append_that_waits_too_long_is_ended_by_postgresql_for_certain(
     async with command_service(database, command_deadline=0.5) as commands:
         async with appends_held(database):
             assert_problem(await place(commands, **{"Idempotency-Key": "k"}), 503, "unavailable")
-            assert not await _append_waits(engine)
+            assert not await append_waits(engine)
         assert (await place(commands, **{"Idempotency-Key": "k"})).status_code == 201
     assert len(await events(engine)) == 1
+
+
+async def test_a_read_is_answered_by_its_deadline_and_a_wish_to_wait_comes_on_top(database: str) -> None:
+    async with query_service(database, read_deadline=0.3) as queries:
+        async with connected(database, 1, autocommit=False) as owner, owner.begin() as connection:
+            await connection.execute(text("LOCK TABLE read_model.checkpoints IN ACCESS EXCLUSIVE MODE"))
+            assert_problem(await queries.get("/orders"), 503, "overloaded")
+        patient = asyncio.create_task(get(queries, "/orders", 1))
+        async with command_service(database) as commands:
+            async with appends_held(database):
+                placed = asyncio.create_task(place(commands))
+                assert_problem(await queries.get("/orders", headers={"Event-Position": "1"}), 503, "read-model-behind")
+                assert not patient.done()
+            await placed
+        assert (await patient).status_code == 200
 
 
 async def _finished(tasks: "list[asyncio.Task[httpx.Response]]", count: int) -> list[httpx.Response]:
@@ -56,7 +71,7 @@ async def _finished(tasks: "list[asyncio.Task[httpx.Response]]", count: int) -> 
     return done
 
 
-async def _append_waits(engine: AsyncEngine) -> bool:
+async def append_waits(engine: AsyncEngine) -> bool:
     query = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
     async with engine.connect() as connection:
         return bool(await connection.scalar(text(query)))

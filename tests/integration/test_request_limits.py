@@ -9,9 +9,8 @@ import psutil
 import pytest
 
 from shared.web.http_protocol import MAX_HEAD_BYTES
-from tests.support.served import Served, served
+from tests.support.served import PROTOCOL, Served, served
 
-PROTOCOL = "shared.web.http_protocol:BoundedHttp"
 LINE = b"GET /health/live HTTP/1.1\r\nHost: x\r\n"
 HUGE = 100_000
 FLOOD = 64 * 1024 * 1024

@@ -106,7 +106,7 @@ class Process:
         )
         self.handler = CommandHandler(DECIDER, repository, self.log, self._append, lambda: WHEN)
 
-    async def _append(self, commit: Commit) -> Outcome:
+    async def _append(self, commit: Commit, _: float | None) -> Outcome:
         return (await self.log.append([commit]))[0]
 
 

@@ -19,7 +19,10 @@ from tests.support.waiting import wait_until
 
 @dataclass(slots=True)
 class Process:
-    """A service's process; `start` may follow `kill`. With `output`, that file gets what it writes."""
+    """A service's process; `start` may follow `kill`. With `output`, that file gets what it writes.
+
+    It is run as its package says, or, where `factory` is a function (`module:function`), by uvicorn's command line.
+    """
 
     factory: str
     port: int
@@ -42,23 +45,41 @@ class Process:
         with ExitStack() as stack:
             output = stack.enter_context(self.output.open("ab")) if self.output is not None else None
             self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "uvicorn", "--factory", self.factory, "--port", str(self.port),
-                "--no-access-log", "--log-level", "warning",
+                sys.executable, "-m", *self._command(),
                 env={**os.environ, **self.environment}, cwd=self.folder, stdout=output, stderr=output,
             )  # fmt: skip
+
+    def _command(self) -> list[str]:
+        if ":" in self.factory:
+            flags = ["--port", str(self.port), "--no-access-log", "--log-level", "warning"]
+            return ["uvicorn", "--factory", self.factory, "--http", "shared.web.http_protocol:BoundedHttp", *flags]
+        return [self.factory]
 
     async def kill(self) -> None:
         """End it with SIGKILL."""
         await self._end(signal.SIGKILL)
 
-    async def stop(self) -> None:
-        """End it with SIGTERM."""
-        await self._end(signal.SIGTERM)
+    async def stop(self) -> int | None:
+        """End it with SIGTERM; give its exit code."""
+        return await self._end(signal.SIGTERM)
 
-    async def _end(self, number: signal.Signals) -> None:
-        if self.process is not None and self.process.returncode is None:
+    def tell(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    async def ended(self) -> int:
+        """Wait until it has ended; give its exit code."""
+        assert self.process is not None
+        async with asyncio.timeout(60):
+            return await self.process.wait()
+
+    async def _end(self, number: signal.Signals) -> int | None:
+        if self.process is None:
+            return None
+        if self.process.returncode is None:
             self.process.send_signal(number)
-            await self.process.wait()
+        return await self.process.wait()
 
     async def _ready(self) -> bool:
         assert self.process is not None
@@ -85,8 +106,9 @@ def free_port() -> int:
 @asynccontextmanager
 async def service(name: str, database: str, folder: Path | None = None, **settings: str) -> AsyncIterator[Process]:
     """Run `command` or `query` as a process on a database while this lasts; the code is that of `folder`."""
-    environment = {"DAICHO_DATABASE_URL": database, **settings}
-    process = Process(f"{name}_service.main:create", free_port(), environment, folder)
+    port = free_port()
+    environment = {"DAICHO_DATABASE_URL": database, f"DAICHO_{name.upper()}_PORT": str(port), **settings}
+    process = Process(f"{name}_service", port, environment, folder)
     try:
         await process.start()
         yield process

@@ -78,16 +78,19 @@ async def running(
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def start(group_commit: GroupCommit, *commits: Commit) -> "list[asyncio.Task[Outcome]]":
-    """Append each in a task of its own, and let them come as far as they can."""
-    tasks = [asyncio.create_task(group_commit.append(commit)) for commit in commits]
+async def start(
+    group_commit: GroupCommit, *commits: Commit, seconds: float | None = None
+) -> "list[asyncio.Task[Outcome]]":
+    """Append each in a task of its own, to be answered in so many seconds, and let them come as far as they can."""
+    deadline = None if seconds is None else asyncio.get_running_loop().time() + seconds
+    tasks = [asyncio.create_task(group_commit.append(commit, deadline)) for commit in commits]
     for _ in range(10):
         await asyncio.sleep(0)
     return tasks
 
 
-async def hold(store: GatedStore, group_commit: GroupCommit) -> "asyncio.Task[Outcome]":
+async def hold(store: GatedStore, group_commit: GroupCommit, seconds: float = 60) -> "asyncio.Task[Outcome]":
     """Have a batch of one in flight."""
     store.gate.clear()
-    (task,) = await start(group_commit, a_commit())
+    (task,) = await start(group_commit, a_commit(), seconds=seconds)
     return task

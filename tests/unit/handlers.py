@@ -27,11 +27,19 @@ PLACE = PlaceOrder.model_validate(
 )
 
 
-def a_handler(store: InMemoryEventStore, append: Callable[[Commit], Awaitable[Outcome]] | None = None) -> Handler:
+def a_handler(
+    store: InMemoryEventStore,
+    append: Callable[[Commit], Awaitable[Outcome]] | None = None,
+    note_deadline: Callable[[float | None], None] = lambda _: None,
+) -> Handler:
     async def append_one(commit: Commit) -> Outcome:
         return (await store.append([commit]))[0]
 
-    return CommandHandler(DECIDER, a_repository(store), store, append or append_one, lambda: WHEN)
+    def noted(commit: Commit, deadline: float | None) -> Awaitable[Outcome]:
+        note_deadline(deadline)
+        return (append or append_one)(commit)
+
+    return CommandHandler(DECIDER, a_repository(store), store, noted, lambda: WHEN)
 
 
 def a_repository(store: InMemoryEventStore, decider: OrderDecider = DECIDER) -> Repository[OrderState, OrderEvent]:
@@ -44,7 +52,7 @@ def a_repository(store: InMemoryEventStore, decider: OrderDecider = DECIDER) -> 
 def an_idle_handler(store: InMemoryEventStore) -> Handler:
     """Make a handler whose rules decide nothing, and which so has nothing to append."""
 
-    async def never(_: Commit) -> Outcome:
+    async def never(_: Commit, _deadline: float | None) -> Outcome:
         raise AssertionError("there is nothing to append")
 
     idle: OrderDecider = Decider(OrderState(), lambda _command, _state: (), DECIDER.evolve)

@@ -107,7 +107,7 @@ async def test_in_a_stream_time_only_moves_forward(watched: WatchedStore) -> Non
 
 
 def a_tally_handler(store: InMemoryEventStore, now: Callable[[], datetime]) -> TallyHandler:
-    async def append_one(commit: Commit) -> Outcome:
+    async def append_one(commit: Commit, _: float | None = None) -> Outcome:
         return (await store.append([commit]))[0]
 
     snapshots = InMemorySnapshotStore(store)

@@ -1,5 +1,6 @@
 """The command handler over the store in memory: retries and conditions; what is refused changes nothing (I6)."""
 
+import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,7 +18,7 @@ from command_service.event_store import Commit, Conflict, Outcome
 from command_service.memory_store import InMemoryEventStore
 from command_service.orders.commands import CancelOrder, ConfirmOrder, ShipOrder
 from command_service.orders.errors import InvalidTransition, OrderAlreadyExists, OrderNotFound
-from shared.errors import DaichoError, DatabaseUnavailable
+from shared.errors import DaichoError, DatabaseUnavailable, Overloaded
 from shared.event_log.events import Position, RecordedEvent, StreamId, Version
 from tests.support.events import WHEN
 from tests.unit.handlers import PLACE, Handler, a_context, a_handler, an_idle_handler, an_order
@@ -188,3 +189,27 @@ async def test_what_the_append_raises_is_not_tried_again(store: InMemoryEventSto
     with pytest.raises(type(error)):
         await a_handler(store, fail).handle(an_order(), PLACE, a_context("k"), creates=True)
     assert attempts == 1
+
+
+async def test_what_is_not_read_before_the_deadline_is_refused_and_changes_nothing() -> None:
+    class Stuck(InMemoryEventStore):
+        async def read_stream(self, stream: StreamId, after_version: Version = Version(0)) -> Sequence[RecordedEvent]:
+            await asyncio.Event().wait()
+            return await super().read_stream(stream, after_version)
+
+    store, deadline = Stuck(lambda: WHEN), asyncio.get_running_loop().time() + 0.05
+    with pytest.raises(Overloaded, match="in time"):
+        await a_handler(store).handle(an_order(), ConfirmOrder(), replace(a_context(), deadline=deadline))
+    assert await store.head() == 0
+
+
+async def test_the_append_has_what_the_reads_have_left_of_the_deadline(store: InMemoryEventStore) -> None:
+    deadlines: list[float | None] = []
+
+    async def append(commit: Commit) -> Outcome:
+        return (await store.append([commit]))[0]
+
+    handler = a_handler(store, append, deadlines.append)
+    deadline = asyncio.get_running_loop().time() + 60
+    await handler.handle(an_order(), PLACE, replace(a_context(), deadline=deadline), creates=True)
+    assert deadlines == [deadline]

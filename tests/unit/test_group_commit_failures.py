@@ -9,6 +9,7 @@ from command_service.event_store import Appended, Duplicate
 from command_service.group_commit import GroupCommit, Limits
 from shared.errors import DaichoError, DatabaseUnavailable, Overloaded
 from tests.support.events import a_commit, a_stream
+from tests.support.waiting import wait_until
 from tests.unit.gated_store import GatedStore, hold, running, start
 
 
@@ -64,6 +65,21 @@ async def test_what_is_not_sent_in_time_is_refused_while_others_are_in_flight() 
         assert isinstance(await in_flight, Appended)
         assert isinstance(await group_commit.append(a_commit()), Appended)
     assert len(store.calls) == 2
+
+
+async def test_what_was_sent_is_never_said_to_have_changed_nothing() -> None:
+    """Its caller is answered at its own deadline, though the append goes on."""
+    store = GatedStore()
+    async with running(store) as group_commit:
+        sent = await hold(store, group_commit, seconds=0.01)
+        with pytest.raises(OutcomeUnknown):
+            await sent
+        store.gate.set()
+        await wait_until(lambda: _has(store, 1), "it has taken effect")
+
+
+async def _has(store: GatedStore, events: int) -> bool:
+    return await store.head() == events
 
 
 async def test_no_answer_before_the_deadline_is_outcome_unknown() -> None:

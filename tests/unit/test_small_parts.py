@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from shared.backoff import backoff
 from shared.ids import derived_id, new_id, new_id_text
 from shared.process import allow_many_connections, on_stop_signal
+from tests.support.waiting import wait_until
 
 
 def test_a_derived_id_is_stable_for_ever() -> None:
@@ -55,7 +56,7 @@ async def test_a_stop_signal_is_heard_beside_whoever_hears_it_already() -> None:
     server, app = asyncio.Event(), asyncio.Event()
     before = signal.signal(signal.SIGTERM, lambda *_: server.set())
     try:
-        with on_stop_signal(app.set):
+        with on_stop_signal(lambda: None, app.set):
             signal.raise_signal(signal.SIGTERM)
             await app.wait()
             assert server.is_set()
@@ -67,8 +68,25 @@ async def test_a_stop_signal_is_heard_beside_whoever_hears_it_already() -> None:
         signal.signal(signal.SIGTERM, before)
 
 
+async def test_a_stop_signal_begins_a_delay_which_a_second_one_ends() -> None:
+    said: list[str] = []
+    before = signal.signal(signal.SIGTERM, lambda *_: said.append("server"))
+    try:
+        with on_stop_signal(lambda: said.append("stop"), lambda: said.append("end"), delay=60):
+            signal.raise_signal(signal.SIGTERM)
+            await wait_until(lambda: _are(said, ["stop"]), "it has begun")
+            signal.raise_signal(signal.SIGTERM)
+            await wait_until(lambda: _are(said, ["stop", "stop", "end", "server"]), "it has ended")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+async def _are(said: list[str], wanted: list[str]) -> bool:
+    return said == wanted
+
+
 async def test_a_signal_that_nobody_handles_keeps_its_effect() -> None:
-    with on_stop_signal(lambda: None):
+    with on_stop_signal(lambda: None, lambda: None):
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 

@@ -1,0 +1,43 @@
+"""Runs a service's app: uvicorn with what the service needs of it, in one place."""
+
+import signal
+from types import FrameType
+from typing import Final
+
+import uvicorn
+from fastapi import FastAPI
+
+from shared.process import allow_many_connections, tune_garbage_collector
+
+GRACE_SECONDS: Final = 10
+"""For the requests that are being worked on when the service ends; more than a command takes by default."""
+
+_KEEP_ALIVE: Final = 75
+"""Seconds for which a connection that is not used is kept: more than proxies do, so that it is they who end it."""
+
+
+class _Server(uvicorn.Server):
+    """Ends with code 0 when it is told to end; uvicorn's own sends itself the signal once more."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - as uvicorn has it
+        """End in order; on a second Ctrl-C at once."""
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
+
+
+def run(app: FastAPI, host: str, port: int) -> None:
+    """Serve until a signal ends it."""
+    tune_garbage_collector()
+    allow_many_connections()
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        http="shared.web.http_protocol:BoundedHttp",
+        ws="none",
+        access_log=False,
+        log_level="warning",
+        timeout_keep_alive=_KEEP_ALIVE,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    _Server(config).run()
