@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from command_service import documentation, problems
 from command_service.aggregate import Aggregate
+from command_service.bulk import BulkRequests
 from command_service.command_handler import CommandHandler
 from command_service.group_commit import GroupCommit, Limits
 from command_service.orders.aggregate import ORDERS
@@ -75,7 +76,8 @@ def create_app(settings: CommandSettings, aggregates: Sequence[Aggregate] = AGGR
         hosts=settings.allowed_hosts,
     )
     app.state.command_deadline = settings.command_deadline
-    app.state.max_body_bytes = settings.max_body_bytes
+    app.state.max_body_bytes, app.state.max_bulk_bytes = settings.max_body_bytes, settings.max_bulk_bytes
+    app.state.bulk_requests = _bulk_requests(settings)
     app.state.command_handlers = {aggregate.aggregate_type: command_handler(aggregate) for aggregate in aggregates}
     return app
 
@@ -99,3 +101,9 @@ def _limits(settings: CommandSettings) -> Limits:
         batch_commits=settings.batch_commits,
         deadline=settings.command_deadline,
     )
+
+
+def _bulk_requests(settings: CommandSettings) -> BulkRequests:
+    """Leave half of the queue to commands that come by themselves."""
+    turns = settings.bulk_requests
+    return BulkRequests(turns, max(1, settings.queue_commits // 2 // turns), settings.command_deadline)

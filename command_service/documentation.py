@@ -15,7 +15,7 @@ from command_service.errors import (
 )
 from shared.errors import DatabaseUnavailable, Overloaded, UnknownEventType
 from shared.event_log.events import Version
-from shared.web.documentation import Documentation, Examples, Link, Service
+from shared.web.documentation import Documentation, Examples, Link, Service, invalid
 
 _ERRORS = (
     VersionMismatch(Version(2)),
@@ -66,3 +66,14 @@ def command(
     if creates:
         headers = ["Location", *headers]
     return Documentation(answer, answers, requests, headers, [*errors, *_ERRORS], links=links)
+
+
+def bulk(answers: Examples, requests: Examples) -> Documentation:
+    """Describe a bulk request; what commands are refused for, its lines tell."""
+    errors = (
+        invalid((("header", "idempotency-key"), "is a matter of each line here")),
+        HTTPException(413, "the limit is 1000 lines"),
+        HTTPException(415, "the body must be application/x-ndjson, in UTF-8"),
+        Overloaded("Too many bulk requests are waiting."),
+    )
+    return Documentation("What became of each line, in their order", answers, requests, ["Event-Position"], errors)

@@ -1,17 +1,17 @@
 """What a command's request and answer have in common, whatever the aggregate."""
 
 import asyncio
-import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 
 from command_service.command_handler import CommandContext, CommandHandler, Handled
-from command_service.idempotency import IdempotencyKey
+from command_service.idempotency import IdempotencyKey, fingerprint
 from shared.event_log.events import StreamId, Version
 from shared.ids import new_id_text
 from shared.web.correlation import HEADER as CORRELATION_HEADER
@@ -22,6 +22,12 @@ from shared.web.strict_json import StrictJsonRoute, loads_object
 _VERSION = re.compile(r'"([0-9]{1,9})"')
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
+TRACEPARENT_PARAMETER = parameter(
+    "traceparent",
+    "W3C trace context, kept with the events; ignored if malformed.",
+    {"type": "string"},
+    "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+)
 _HEADERS = (
     parameter(
         "Idempotency-Key",
@@ -36,12 +42,7 @@ _HEADERS = (
         '"1"',
     ),
     CORRELATION_PARAMETER,
-    parameter(
-        "traceparent",
-        "W3C trace context, kept with the events; ignored if malformed.",
-        {"type": "string"},
-        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-    ),
+    TRACEPARENT_PARAMETER,
 )
 
 
@@ -52,7 +53,8 @@ class CommandRoute(StrictJsonRoute):
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **settings: Any) -> None:
-        super().__init__(path, endpoint, **{**settings, "openapi_extra": {"parameters": list(_HEADERS)}})
+        extra = settings.pop("openapi_extra", None) or {"parameters": list(_HEADERS)}
+        super().__init__(path, endpoint, **settings, openapi_extra=extra)
 
 
 async def handle_command(request: Request, stream: StreamId, command: object, *, creates: bool = False) -> Handled[Any]:
@@ -64,6 +66,34 @@ async def handle_command(request: Request, stream: StreamId, command: object, *,
     return await handler.handle(stream, command, await command_context(request), creates=creates)
 
 
+@dataclass(frozen=True, slots=True)
+class CommandOrigin:
+    """What a request tells of where its commands come from; each has so many `seconds` from when its context is built."""
+
+    correlation_id: str
+    actor: str | None
+    traceparent: str | None
+    seconds: float
+
+    @classmethod
+    def of(cls, request: Request) -> "CommandOrigin":
+        """Read it. Raises `RequestValidationError` for a header that is not valid."""
+        _header(request, CORRELATION_HEADER, VISIBLE_ASCII)
+        trace = request.headers.get("traceparent")
+        return cls(
+            request.state.correlation_id,
+            _actor(request),
+            trace if trace and _TRACEPARENT.fullmatch(trace) else None,
+            request.app.state.command_deadline,
+        )
+
+    def context(self, key: IdempotencyKey | None, expected_version: int | None) -> CommandContext:
+        """Build the context of one command that comes from there."""
+        version = None if expected_version is None else Version(expected_version)
+        deadline = asyncio.get_running_loop().time() + self.seconds
+        return CommandContext(new_id_text(), self.correlation_id, self.actor, self.traceparent, key, version, deadline)
+
+
 async def command_context(request: Request) -> CommandContext:
     """Build a command's context from its request.
 
@@ -71,24 +101,32 @@ async def command_context(request: Request) -> CommandContext:
     """
     key = _header(request, "Idempotency-Key", VISIBLE_ASCII)
     version = _header(request, "If-Match", _VERSION)
-    _header(request, CORRELATION_HEADER, VISIBLE_ASCII)
-    trace, actor = request.headers.get("traceparent"), _actor(request)
-    return CommandContext(
-        command_id=new_id_text(),
-        correlation_id=request.state.correlation_id,
-        actor=actor,
-        traceparent=trace if trace and _TRACEPARENT.fullmatch(trace) else None,
-        idempotency_key=IdempotencyKey(actor or "", key, await _fingerprint(request)) if key else None,
-        expected_version=Version(int(version[1:-1])) if version else None,
-        deadline=asyncio.get_running_loop().time() + request.app.state.command_deadline,
+    origin = CommandOrigin.of(request)
+    return origin.context(
+        IdempotencyKey(origin.actor or "", key, await _fingerprint(request)) if key else None,
+        int(version[1:-1]) if version else None,
     )
+
+
+def refuse_headers(request: Request, *names: str) -> None:
+    """Raise `RequestValidationError` if the request has one of these, which mean one command."""
+    if given := [name for name in names if name in request.headers]:
+        message = "is a matter of each line here"
+        raise RequestValidationError(
+            [{"type": "header", "loc": ("header", name.lower()), "msg": message, "input": None} for name in given]
+        )
+
+
+def command_answer(handled: Handled[Any], members: Mapping[str, str]) -> dict[str, Any]:
+    """Give the body of a command's answer: the aggregate's own members, its version and position."""
+    return {**members, "version": handled.version, "position": handled.position}
 
 
 def command_response(
     handled: Handled[Any], members: Mapping[str, str], status: int = 200, location: str | None = None
 ) -> Response:
-    """Answer a command with the aggregate's own members, its version and position, and the headers of those."""
-    content = json.dumps({**members, "version": handled.version, "position": handled.position})
+    """Answer a command, with the headers that its version and position have."""
+    content = json.dumps(command_answer(handled, members))
     headers = {"ETag": f'"{handled.version}"', "Event-Position": str(handled.position)}
     if location is not None:
         headers["Location"] = location
@@ -114,7 +152,5 @@ def _header(request: Request, name: str, pattern: re.Pattern[str]) -> str | None
 
 
 async def _fingerprint(request: Request) -> str:
-    """Identify the request by its method, path and JSON, whatever the JSON's spacing and order of keys."""
     body = await request.body()
-    content = json.dumps(loads_object(body), sort_keys=True, default=str) if body else "{}"
-    return hashlib.sha256(f"{request.method} {request.url.path}\n{content}".encode()).hexdigest()
+    return fingerprint(request.method, request.url.path, loads_object(body) if body else {})

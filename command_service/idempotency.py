@@ -4,7 +4,11 @@ A key that has taken effect is found by the id of the first event that it led to
 refused left nothing behind, so that the command is decided again.
 """
 
+import hashlib
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from shared.event_log.events import EventId
 from shared.ids import derived_id
@@ -24,3 +28,9 @@ class IdempotencyKey:
     def event_id(self, index: int) -> EventId:
         """Give the id of the request's event number `index`, from 0."""
         return EventId(derived_id("idempotency-key", self.principal, self.key, str(index)))
+
+
+def fingerprint(method: str, path: str, body: Mapping[str, Any]) -> str:
+    """Identify a request by its method, path and JSON, whatever the JSON's spacing and order of keys."""
+    content = json.dumps(body, sort_keys=True, default=str)
+    return hashlib.sha256(f"{method} {path}\n{content}".encode()).hexdigest()

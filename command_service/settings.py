@@ -10,6 +10,10 @@ class CommandSettings(ServiceSettings):
 
     command_port: int = Field(default=8001, ge=1, le=65535, description="Port of the command service")
     max_body_bytes: int = Field(default=1_048_576, ge=1024, description="Largest request body")
+    max_bulk_bytes: int = Field(default=4_194_304, ge=1024, description="Largest body of a bulk request")
+    bulk_requests: int = Field(
+        default=4, ge=1, le=64, description="Bulk requests that are carried out at once; more wait for their turn"
+    )
     queue_commits: int = Field(default=2048, ge=1, description="Commands that may wait to be appended; more get 503")
     batch_commits: int = Field(default=256, ge=1, le=10_000, description="Most commands in one append")
     command_deadline: float = Field(

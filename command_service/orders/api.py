@@ -1,15 +1,18 @@
 """The order commands over HTTP."""
 
+from collections.abc import Mapping
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel, Field
 
+from command_service.bulk_http import BULK_REQUEST, BulkAnswer, handle_bulk
 from command_service.command_handler import Handled
 from command_service.http import CommandRoute, command_response, handle_command
 from command_service.orders.commands import CancelOrder, ConfirmOrder, OrderCommand, PlaceOrder, ShipOrder
 from command_service.orders.decider import OrderState
+from command_service.orders.lines import LINES
 from shared.event_log.events import StreamId
 from shared.ids import new_id
 from shared.orders.events import AGGREGATE_TYPE
@@ -63,6 +66,18 @@ async def cancel_order(order_id: OrderId, command: CancelOrder, request: Request
     return _answer(await _handle(request, order_id, command))
 
 
+@router.post(
+    "/batch",
+    operation_id="sendCommands",
+    summary="Send many commands",
+    response_class=BulkAnswer,
+    openapi_extra=BULK_REQUEST,
+)
+async def send_commands(request: Request) -> Response:
+    """Carry out up to 1,000 commands, a line each. The answer has a line for each of them, in their order."""
+    return await handle_bulk(request, AGGREGATE_TYPE, LINES, _members)
+
+
 async def _handle(
     request: Request, order_id: UUID, command: OrderCommand, *, creates: bool = False
 ) -> Handled[OrderState]:
@@ -70,6 +85,9 @@ async def _handle(
 
 
 def _answer(handled: Handled[OrderState], status: int = 200, location: str | None = None) -> Response:
+    return command_response(handled, _members(handled), status, location)
+
+
+def _members(handled: Handled[OrderState]) -> Mapping[str, str]:
     assert handled.state.status is not None
-    members = {"order_id": str(handled.stream.aggregate_id), "status": handled.state.status.value}
-    return command_response(handled, members, status, location)
+    return {"order_id": str(handled.stream.aggregate_id), "status": handled.state.status.value}

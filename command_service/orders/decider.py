@@ -74,4 +74,12 @@ def _require(state: OrderState, done: str, *allowed: OrderStatus) -> None:
 
 def _placed(command: PlaceOrder) -> OrderPlaced:
     """Take the event's fields, nested ones included, from the command's of the same names."""
-    return OrderPlaced.model_validate(command, from_attributes=True)
+    address = command.shipping_address
+    return OrderPlaced.model_validate(
+        {
+            "customer_name": command.customer_name,
+            "items": [vars(item) for item in command.items],
+            "total_amount": command.total_amount,
+            "shipping_address": address and vars(address),
+        }
+    )

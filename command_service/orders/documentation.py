@@ -1,6 +1,8 @@
 """What the API document tells of the order commands."""
 
-from command_service.documentation import command
+import json
+
+from command_service.documentation import bulk, command
 from command_service.orders.errors import InvalidTransition, OrderAlreadyExists, OrderNotFound
 from shared.orders.examples import ADDRESS, CUSTOMER, ITEM, ORDER_ID, REASON, SHIPPED
 from shared.orders.values import OrderStatus
@@ -25,6 +27,24 @@ def _order(status: OrderStatus, version: int) -> Examples:
         }
     }
 
+
+def _lines(*lines: object) -> str:
+    return "".join(f"{json.dumps(line)}\n" for line in lines)
+
+
+def _done(status: int, order_status: OrderStatus, version: int) -> object:
+    body = {"order_id": ORDER_ID, "status": order_status.value, "version": version, "position": version}
+    return {"status": status, "body": body}
+
+
+_REFUSED = {
+    "type": "urn:daicho:problem:invalid-transition",
+    "title": "The order's status does not allow this",
+    "status": 409,
+    "detail": "A confirmed order cannot be confirmed.",
+    "instance": "/orders/batch#3",
+    "order_status": "confirmed",
+}
 
 CHAPTER = Chapter(
     "orders",
@@ -74,6 +94,28 @@ CHAPTER = Chapter(
                 OrderNotFound(),
                 InvalidTransition("cancelled", OrderStatus.SHIPPED),
             ],
+        ),
+        "sendCommands": bulk(
+            {
+                "The third was refused, the others took effect": _lines(
+                    _done(201, OrderStatus.PENDING, 1),
+                    _done(200, OrderStatus.CONFIRMED, 2),
+                    {"status": 409, "body": _REFUSED},
+                )
+            },
+            {
+                "An order from its beginning": _lines(
+                    {
+                        "command": "PlaceOrder",
+                        "key": "4711-place",
+                        "order_id": ORDER_ID,
+                        "customer_name": CUSTOMER,
+                        "items": [ITEM],
+                    },
+                    {"command": "ConfirmOrder", "key": "4711-confirm", "order_id": ORDER_ID, "expected_version": 1},
+                    {"command": "ConfirmOrder", "order_id": ORDER_ID},
+                )
+            },
         ),
     },
 )

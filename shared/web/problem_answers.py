@@ -40,20 +40,22 @@ def install_problems(app: FastAPI, tables: Iterable[Problems]) -> Problems:
     for table in (SHARED_PROBLEMS, *tables):
         problems.update(table)
 
+    app.state.problems = problems
+
     async def answer(request: Request, error: Exception) -> Response:
-        explanation = explain(problems, error)
-        if explanation is None:
-            return _internal_error(request, error)
-        if isinstance(error, DaichoError) and explanation.problem.status == UNAVAILABLE.status:
-            _logger.warning("%s: %s", explanation.problem.slug, error, exc_info=error.__cause__)
-        return problem_response(request, explanation, getattr(error, "headers", None))
+        return problem_response(request, explain_error(request, error), getattr(error, "headers", None))
 
     for handled in (DaichoError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(handled, answer)
     return problems
 
 
-def _internal_error(request: Request, error: Exception) -> Response:
-    _logger.error("unexpected error on %s %s", request.method, request.url.path, exc_info=error)
-    told = Explanation(INTERNAL_ERROR, "The error has been logged; the request may be tried again.", {})
-    return problem_response(request, told)
+def explain_error(request: Request, error: Exception) -> Explanation:
+    """Tell what a request is told of an error, and log what its operator should know of."""
+    explanation = explain(request.app.state.problems, error)
+    if explanation is None:
+        _logger.error("unexpected error on %s %s", request.method, request.url.path, exc_info=error)
+        return Explanation(INTERNAL_ERROR, "The error has been logged; the request may be tried again.", {})
+    if isinstance(error, DaichoError) and explanation.problem.status == UNAVAILABLE.status:
+        _logger.warning("%s: %s", explanation.problem.slug, error, exc_info=error.__cause__)
+    return explanation

@@ -86,19 +86,23 @@ class _StrictRequest(Request):
         FastAPI's own limit answers in plain text, which no handler can change.
         """
         if not hasattr(self, "_body"):
-            limit: int = self.app.state.max_body_bytes
-            if int(self.headers.get("content-length", 0)) > limit:
-                raise HTTPException(413, f"the limit is {limit} bytes")
-            body = bytearray()
-            async for chunk in self.stream():
-                body += chunk
-                if len(body) > limit:
-                    raise HTTPException(413, f"the limit is {limit} bytes")
-            self._body = bytes(body)
+            self._body = await read_body(self, self.app.state.max_body_bytes)
         return self._body
 
     async def json(self) -> Any:
         return loads_object(await self.body())
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """Read a body of at most so many bytes. Raises `HTTPException` for a larger one."""
+    if int(request.headers.get("content-length", 0)) > limit:
+        raise HTTPException(413, f"the limit is {limit} bytes")
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise HTTPException(413, f"the limit is {limit} bytes")
+    return bytes(body)
 
 
 class StrictJsonRoute(APIRoute):
@@ -118,12 +122,17 @@ class StrictJsonRoute(APIRoute):
         return handler
 
 
+def has_media_type(request: Request, wanted: str) -> bool:
+    """Tell whether the body is said to be of this type, in UTF-8 if that is said."""
+    media_type, _, parameters = request.headers.get("content-type", "").partition(";")
+    charset = parameters.strip().lower().replace('"', "")
+    return media_type.strip().lower() == wanted and charset in {"", "charset=utf-8"}
+
+
 async def _is_json(request: Request) -> bool:
     content_type = request.headers.get("content-type")
     if content_type == "application/json":
         return True
     if content_type is None:
         return not await request.body()
-    media_type, _, parameters = content_type.partition(";")
-    charset = parameters.strip().lower().replace('"', "")
-    return media_type.strip().lower() == "application/json" and charset in {"", "charset=utf-8"}
+    return has_media_type(request, "application/json")

@@ -36,6 +36,7 @@ def body(**fields: Any) -> bytes:
     return json.dumps(fields).encode()
 
 
+NDJSON = {"Content-Type": "application/x-ndjson"}
 PLACE = json.dumps(ORDER).encode()
 COMMANDS = [
     Asked("POST", "/orders", 201, headers=JSON, content=PLACE),
@@ -66,6 +67,10 @@ COMMANDS = [
     Asked("POST", "/orders/{id}/cancel", 422, "validation-failed", JSON, body()),
     Asked("POST", f"/orders/{NOBODY}/confirm", 404, "order-not-found"),
     Asked("POST", "/orders/x/confirm", 422, "validation-failed"),
+    Asked("POST", "/orders/batch", 200, None, NDJSON, body(command="PlaceOrder", **ORDER) + b"\n{}"),
+    Asked("POST", "/orders/batch", 413, "body-too-large", NDJSON, b"{}\n" * 1001),
+    Asked("POST", "/orders/batch", 415, "unsupported-media-type", JSON, b"{}"),
+    Asked("POST", "/orders/batch", 422, "validation-failed", {**NDJSON, "If-Match": '"1"'}, b"{}"),
     Asked("GET", "/orders", 405, "method-not-allowed"),
     Asked("GET", "/nothing", 404, "not-found"),
     Asked("GET", "/health/live", 200),

@@ -82,7 +82,7 @@ class Api:
         elif method != "HEAD":
             media_type = answer.headers["content-type"].partition(";")[0]
             assert media_type in content, f"{about}: {media_type}"
-            value = answer.json() if media_type.endswith("json") else answer.text
+            value = answer.json() if media_type.endswith(("/json", "+json")) else answer.text
             self.validate(content[media_type]["schema"], value)
 
     def _check_headers(self, about: str, response: Mapping[str, Any], given: httpx.Headers) -> None:

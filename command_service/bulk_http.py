@@ -1,0 +1,119 @@
+"""A bulk request and its answer: commands in, outcomes out, a line each (`application/x-ndjson`)."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import TypeAdapter, ValidationError
+from starlette.exceptions import HTTPException
+
+from command_service.bulk import BulkRequests, Line, Result
+from command_service.bulk_lines import CommandLine
+from command_service.command_handler import Handled
+from command_service.http import TRACEPARENT_PARAMETER, CommandOrigin, command_answer, refuse_headers
+from shared.errors import Overloaded
+from shared.web.headers import CORRELATION_PARAMETER
+from shared.web.problem_answers import explain_error
+from shared.web.strict_json import has_media_type, loads_object, read_body
+
+MEDIA_TYPE: Final = "application/x-ndjson"
+MAX_LINES: Final = 1000
+
+BULK_REQUEST: Final = {
+    "requestBody": {
+        "required": True,
+        "content": {MEDIA_TYPE: {"schema": {"type": "string", "description": "A JSON object on each line"}}},
+    },
+    "parameters": [CORRELATION_PARAMETER, TRACEPARENT_PARAMETER],
+}
+"""What the API document tells of a bulk request, beyond its examples."""
+
+Members = Callable[[Handled[Any]], Mapping[str, str]]
+"""Gives an aggregate's own members of an answer."""
+
+
+class BulkAnswer(Response):
+    """An answer with a line for each line of the request."""
+
+    media_type = MEDIA_TYPE
+
+
+async def handle_bulk(request: Request, aggregate_type: str, kinds: TypeAdapter[Any], members: Members) -> Response:
+    """Carry out a bulk request of the route `…/batch`, whose lines are of these kinds, and answer it whole.
+
+    Raises `RequestValidationError`, `HTTPException` and `Overloaded` for the request as such, before anything is done. From then on
+    each line has its own outcome, and is carried out whether or not its client is still there.
+    """
+    refuse_headers(request, "Idempotency-Key", "If-Match")
+    origin = CommandOrigin.of(request)
+    if not has_media_type(request, MEDIA_TYPE):
+        raise HTTPException(415, f"the body must be {MEDIA_TYPE}, in UTF-8")
+    bulk: BulkRequests = request.app.state.bulk_requests
+    async with bulk.turn():
+        lines = _parse(await _lines(request, bulk.deadline), kinds, origin, request.url.path.removesuffix("/batch"))
+        results = await bulk.carry_out(request.app.state.command_handlers[aggregate_type], lines)
+    return _answer(request, results, members)
+
+
+async def _lines(request: Request, seconds: float) -> Sequence[bytes]:
+    state = request.app.state
+    try:
+        async with asyncio.timeout(seconds):
+            body = await read_body(request, state.max_bulk_bytes)
+    except TimeoutError:
+        raise Overloaded("The body did not come in time.") from None
+    lines = body.removesuffix(b"\n").split(b"\n", MAX_LINES)
+    if len(lines) > MAX_LINES:
+        raise HTTPException(413, f"the limit is {MAX_LINES} lines")
+    if max(map(len, lines)) > state.max_body_bytes:
+        raise HTTPException(413, f"the limit of a line is {state.max_body_bytes} bytes")
+    return lines
+
+
+def _parse(
+    lines: Sequence[bytes], kinds: TypeAdapter[Any], origin: CommandOrigin, collection: str
+) -> Iterator[Line | Exception]:
+    for text in lines:
+        try:
+            members = loads_object(text)
+            line: CommandLine = kinds.validate_python(members)
+        except json.JSONDecodeError as error:
+            yield _not_json(error)
+        except ValidationError as error:
+            yield _not_valid(error)
+        else:
+            key = line.idempotency_key(members, origin.actor or "", collection)
+            yield Line(line.stream(), line, origin.context(key, line.expected_version), line.creates, line.success)
+
+
+def _not_json(error: json.JSONDecodeError) -> RequestValidationError:
+    return RequestValidationError(
+        [{"type": "json_invalid", "loc": ("body", 0), "msg": "", "ctx": {"error": error.msg}}]
+    )
+
+
+def _not_valid(error: ValidationError) -> RequestValidationError:
+    """Tell it as the command's own route does; Pydantic puts the kind of line before where it is."""
+    return RequestValidationError(
+        [{**one, "loc": ("body", *one["loc"][1:])} for one in error.errors(include_url=False)]
+    )
+
+
+def _answer(request: Request, results: Sequence[Result], members: Members) -> Response:
+    """Write the answer; its `Event-Position` is the highest one of its lines."""
+    position, content = 0, []
+    for number, result in enumerate(results, 1):
+        if isinstance(result, Exception):
+            explanation = explain_error(request, result)
+            body = explanation.content(f"{request.url.path}#{number}")
+            content.append(json.dumps({"status": explanation.problem.status, "body": body}))
+        else:
+            line, handled = result
+            position = max(position, handled.position)
+            answer = {"status": line.success, "body": command_answer(handled, members(handled))}
+            content.append(json.dumps({**answer, "replayed": True} if handled.replayed else answer))
+    headers = {"Event-Position": str(position)} if position else None
+    return BulkAnswer("\n".join([*content, ""]), headers=headers)
