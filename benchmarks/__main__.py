@@ -4,6 +4,8 @@
 """
 
 import argparse
+import asyncio
+import signal
 import sys
 import tempfile
 import time
@@ -67,7 +69,10 @@ def _arguments(given: Sequence[str]) -> argparse.Namespace:
 
 
 async def run(postgres: EmbeddedPostgres, options: argparse.Namespace, folder: Path) -> document.Run:
-    """Run these benchmarks, one after the other, on one PostgreSQL."""
+    """Run these benchmarks, one after the other, on one PostgreSQL; SIGTERM ends them in good order."""
+    this = asyncio.current_task()
+    assert this is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
     keys = development_keys(OperatorSettings(data_dir=folder))
     context = Context(postgres, keys, options.rounds, options.seconds, options.profile)
     measures = {**BENCHMARKS, GROWTH: growth.Growth(options.sizes, options.hour).measure}

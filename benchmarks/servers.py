@@ -17,6 +17,7 @@ from sqlalchemy import text
 from daicho.embedded_postgres import EmbeddedPostgres
 from daicho.migrate import migrate
 from shared.database import create_engine
+from shared.process import die_with_parent
 
 _BOUNDED = ("--http", "shared.web.http_protocol:BoundedHttp")
 """How `daicho up` runs the services."""
@@ -99,6 +100,7 @@ async def _process(
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "uvicorn", "--factory", factory, "--port", str(port), "--no-access-log",
         "--log-level", "warning", *options, env={**os.environ, **environment},
+        preexec_fn=die_with_parent,
     )  # fmt: skip
     try:
         await _wait_ready(f"http://127.0.0.1:{port}{ready}", process)

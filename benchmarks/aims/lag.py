@@ -59,6 +59,9 @@ async def raw_samples(url: str) -> AsyncIterator[_Sample]:
     await hearer.add_listener("raw", lambda *notification: heard.put_nowait(str(notification[3])))
     notify = await sender.prepare("SELECT pg_notify('raw', $1)")
     commit = await hearer.prepare("INSERT INTO public.committed VALUES ($1)")
+    await commit.fetch(
+        0
+    )  # What is prepared but not run leaves the connection in the midst of things: it hears nothing.
     number = 0
 
     async def sample() -> float:
