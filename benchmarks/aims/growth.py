@@ -52,8 +52,8 @@ SELECT count(*) FILTER (WHERE outcome = 'appended') FROM event_store.append(
 _HEAD = "SELECT coalesce(max(last_position), 0) FROM event_store.seals"
 _PROJECTED = "SELECT coalesce(min(position), 0) FROM read_model.checkpoints"
 _SIZES = """
-SELECT CAST(relid AS text) AS name, pg_table_size(relid), pg_indexes_size(relid) FROM pg_stat_user_tables
-WHERE CAST(relid AS text) IN ('event_store.events', 'event_store.seals', 'read_model.order_summaries', 'read_model.order_items') ORDER BY 1
+SELECT CAST(CAST(relid AS regclass) AS text) AS name, pg_table_size(relid), pg_indexes_size(relid) FROM pg_stat_user_tables
+WHERE CAST(CAST(relid AS regclass) AS text) IN ('event_store.events', 'event_store.seals', 'read_model.order_summaries', 'read_model.order_items') ORDER BY 1
 """
 
 
