@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
+BENCH := $(VENV)/.bench
 AUDIT := $(VENV)/audit
 SITE := .site
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo migrate check audit fix test browser load faults docs golden reference api bench requirements clean
+.PHONY: help up demo migrate check audit fix test browser load faults docs golden reference api bench bench-growth requirements clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,12 +67,15 @@ api: $(RUNTIME) ## write the API documents of docs/api anew
 	$(BIN)/daicho openapi query --output docs/api/query.openapi.json
 	$(BIN)/daicho asyncapi --output docs/api/asyncapi.json
 
-bench: $(DEV) ## the benchmarks
-	$(BIN)/python -m benchmarks
+bench: $(BENCH) ## the benchmarks, beside floors and peers: writes docs/performance.md
+	$(BIN)/python -m benchmarks --write $(ARGS)
+
+bench-growth: $(BENCH) ## logs of 100,000 to 10,000,000 events, and an hour's worth of load: takes an hour and 20 GB
+	$(BIN)/python -m benchmarks growth --write --rounds 3 $(ARGS)
 
 requirements: $(DEV) ## pin the requirements of pyproject.toml anew
 	$(PIP) install pip-tools
-	for part in "dev --extra dev" "runtime --constraint requirements/dev.txt"; do set -- $$part; out=$$1; shift; \
+	for part in "dev --extra dev" "runtime --constraint requirements/dev.txt" "bench --extra bench --constraint requirements/dev.txt"; do set -- $$part; out=$$1; shift; \
 	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras --no-header --no-emit-index-url \
 	--no-emit-find-links --no-emit-trusted-host $$* --output-file requirements/$$out.txt pyproject.toml; done
 
@@ -89,4 +93,8 @@ $(RUNTIME): $(VENV)/bin/python requirements/runtime.txt pyproject.toml
 
 $(DEV): $(RUNTIME) requirements/dev.txt
 	$(PIP) install --require-hashes --requirement requirements/dev.txt
+	@touch $@
+
+$(BENCH): $(DEV) requirements/bench.txt
+	$(PIP) install --require-hashes --requirement requirements/bench.txt
 	@touch $@

@@ -1,47 +1,73 @@
-"""The floor: an app of the services' shape that validates the same requests and does nothing."""
+"""The floor: plain FastAPI endpoints that take the same bodies, give answers of the same bytes, and do nothing."""
 
 import json
 import os
-from uuid import UUID
+from typing import Annotated
+from uuid import UUID, uuid4
 
-from fastapi import APIRouter, FastAPI, Response
+from fastapi import FastAPI, Query, Response
 
-from command_service.orders.commands import PlaceOrder
-from shared.ids import new_id
+from command_service.orders.commands import CancelOrder, ConfirmOrder, PlaceOrder, ShipOrder
 from shared.process import tune_garbage_collector
-from shared.web.correlation import CorrelationMiddleware
-from shared.web.problem_answers import install_problems
-from shared.web.strict_json import StrictJsonRoute
 
 ANSWER = "DAICHO_BENCH_ANSWER"
-"""The environment variable with the answer to `GET /orders/{order_id}`."""
+"""The environment variable with the body of every answer to GET."""
 
 _ANSWER = os.environ.get(ANSWER, "{}").encode()
 
-router = APIRouter(prefix="/orders", route_class=StrictJsonRoute)
 
-
-@router.post("", status_code=201)
 async def place_order(command: PlaceOrder) -> Response:
-    """Answer as the command service does, having done nothing."""
-    order_id = str(command.order_id or new_id())
-    headers = {"ETag": '"1"', "Event-Position": "1", "Location": f"/orders/{order_id}"}
-    content = json.dumps({"order_id": order_id, "status": "pending", "version": 1, "position": 1})
-    return Response(content, 201, headers, media_type="application/json")
+    """Answer as the command service does."""
+    order_id = str(command.order_id or uuid4())
+    return _answer(order_id, "pending", 1, 201, {"Location": f"/orders/{order_id}"})
 
 
-@router.get("/{order_id}")
+async def confirm_order(order_id: UUID, command: ConfirmOrder | None = None) -> Response:  # noqa: ARG001 - validated
+    """Answer as the command service does."""
+    return _answer(str(order_id), "confirmed", 2)
+
+
+async def ship_order(order_id: UUID, command: ShipOrder | None = None) -> Response:  # noqa: ARG001 - validated
+    """Answer as the command service does."""
+    return _answer(str(order_id), "shipped", 3)
+
+
+async def cancel_order(order_id: UUID, command: CancelOrder) -> Response:  # noqa: ARG001 - validated
+    """Answer as the command service does."""
+    return _answer(str(order_id), "cancelled", 2)
+
+
 async def get_order(order_id: UUID) -> Response:  # noqa: ARG001 - validated
     """Answer with what the environment says."""
+    return _read()
+
+
+async def list_orders(limit: Annotated[int, Query(ge=1, le=200)] = 50) -> Response:  # noqa: ARG001 - validated
+    """Answer with what the environment says."""
+    return _read()
+
+
+def _answer(
+    order_id: str, status: str, version: int, code: int = 200, headers: dict[str, str] | None = None
+) -> Response:
+    content = json.dumps({"order_id": order_id, "status": status, "version": version, "position": 1})
+    return Response(
+        content, code, {"ETag": f'"{version}"', "Event-Position": "1", **(headers or {})}, "application/json"
+    )
+
+
+def _read() -> Response:
     return Response(_ANSWER, headers={"ETag": '"1"', "Event-Position": "1"}, media_type="application/json")
 
 
 def create() -> FastAPI:
-    """Build the app."""
-    app = FastAPI(docs_url=None, redoc_url=None)
-    app.state.max_body_bytes = 1_048_576
-    app.add_middleware(CorrelationMiddleware)
-    install_problems(app, [])
-    app.include_router(router)
+    """Build the app; the garbage collector is as in the services, which makes it faster."""
+    app = FastAPI()
+    app.post("/orders", status_code=201)(place_order)
+    app.post("/orders/{order_id}/confirm")(confirm_order)
+    app.post("/orders/{order_id}/ship")(ship_order)
+    app.post("/orders/{order_id}/cancel")(cancel_order)
+    app.get("/orders/{order_id}")(get_order)
+    app.get("/orders")(list_orders)
     tune_garbage_collector()
     return app

@@ -1,74 +1,61 @@
-"""Load from outside the measured process: `wrk` where it is installed, else a second Python process."""
+"""Load from outside the measured process: requests of one kind, as fast as they are answered or at a fixed rate."""
 
 import asyncio
-import re
-import shutil
 import sys
-from dataclasses import dataclass
 from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
 
 CONNECTIONS = 64
 
-_SCRIPT = Path(__file__).with_name("place_order.lua")
-_UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
+
+class Requests(BaseModel):
+    """What is sent. `{key}` in the body or the headers is made anew for each request, and for each line of a body.
+
+    `{id}` in the path is drawn from the file `ids`, each line once; when there are no more, the load ends. Each connection
+    sends one of the tokens and goes to one of the URLs, in turn. With `rate`, requests are due at fixed times whether or not
+    earlier ones are answered, and latency counts from then on; without, a connection sends when it has its answer.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    urls: tuple[str, ...]
+    path: str
+    method: str = "POST"
+    headers: dict[str, str] = {}
+    body: str = ""
+    lines: int = 1
+    tokens: tuple[str, ...] = ()
+    ids: Path | None = None
+    connections: int = CONNECTIONS
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
-    """What a run of requests came to: requests a second, latencies in milliseconds, answers other than 2xx."""
+class Load(BaseModel):
+    """What came of it: answers a second, latencies in milliseconds, lines of answers a second.
 
+    `generator` is the share of a core that sending took.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    answers: int
     rate: float
     median: float
     p99: float
-    failed: int
+    lines: float
+    generator: float
+    failed: dict[int, int]
 
 
-def generator() -> str:
-    """Name what makes the load."""
-    return "wrk" if shutil.which("wrk") else "python"
-
-
-async def place_orders(url: str, seconds: float) -> Load:
-    """Post orders on 64 connections for so many seconds."""
-    return await _run(f"{url}/orders", seconds, _SCRIPT)
-
-
-async def get(url: str, seconds: float) -> Load:
-    """Get a page on 64 connections for so many seconds."""
-    return await _run(url, seconds, None)
-
-
-async def _run(url: str, seconds: float, script: Path | None) -> Load:
-    if generator() == "wrk":
-        posting = [] if script is None else ["-s", str(script)]
-        command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds:g}s", "--latency", *posting, url]
-    else:
-        method = "GET" if script is None else "POST"
-        command = [sys.executable, "-m", "benchmarks.python_load", method, url, f"{seconds:g}", str(CONNECTIONS)]
-    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-    output = (await process.communicate())[0].decode()
+async def send(requests: Requests, seconds: float, rate: float | None = None) -> Load:
+    """Send for so many seconds, from a process of its own. Raises `RuntimeError` if any answer is no success."""
+    command = [sys.executable, "-m", "benchmarks.generator", f"{seconds:g}", f"{rate or 0:g}"]
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
+    output, _ = await process.communicate(requests.model_dump_json().encode())
     if process.returncode:
-        raise RuntimeError(f"the load generator ended with code {process.returncode}: {output}")
-    return Load(
-        rate=float(_find(r"Requests/sec:\s+([\d.]+)", output)),
-        median=_milliseconds(_find(r"(?m)^ *50%\s+(\S+)", output)),
-        p99=_milliseconds(_find(r"(?m)^ *99%\s+(\S+)", output)),
-        failed=int(match[1]) if (match := re.search(r"Non-2xx or 3xx responses: (\d+)", output)) else 0,
-    )
-
-
-def order() -> str:
-    """Give the body that is posted."""
-    return _find(r"wrk\.body = '(.*)'", _SCRIPT.read_text(encoding="utf-8"))
-
-
-def _find(pattern: str, text: str) -> str:
-    match = re.search(pattern, text)
-    if match is None:
-        raise ValueError(f"{pattern} is not in: {text}")
-    return match[1]
-
-
-def _milliseconds(latency: str) -> float:
-    number, unit = re.fullmatch(r"([\d.]+)(us|ms|s)", latency).groups()  # type: ignore[union-attr]
-    return float(number) * _UNITS[unit]
+        raise RuntimeError(f"the load generator ended with code {process.returncode}")
+    load = Load.model_validate_json(output)
+    if load.failed:
+        raise RuntimeError(f"{requests.method} {requests.path} failed: {load.failed} (0: no answer)")
+    return load

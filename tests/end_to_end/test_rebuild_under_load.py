@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from benchmarks import rebuild
+from benchmarks.aims import rebuild
 from command_service.postgres_store import PostgresEventStore
 from tests.support.apps import ORDER
 from tests.support.databases import connected

@@ -5,14 +5,14 @@ from time import perf_counter
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from benchmarks import servers
-from benchmarks.report import spread
+from benchmarks.context import Context
+from benchmarks.results import Result, ratio, series
 from command_service.postgres_snapshots import PostgresSnapshotStore
 from command_service.postgres_store import PostgresEventStore
 from command_service.repository import Known, Repository
 from command_service.snapshot_taker import SnapshotTaker
 from command_service.snapshots import Snapshot, StateSchema
 from command_service.state_cache import StateCache
-from daicho.embedded_postgres import EmbeddedPostgres
 from shared.database import create_engine
 from shared.event_log.events import StreamId, Version
 from tests.support.tally import DECIDER, EVENTS, STATE, Tally, TallyEvent, a_tally, append_added
@@ -24,17 +24,17 @@ TAIL = STATE.snapshot_every // 2
 ROUNDS = 15
 
 
-async def run(postgres: EmbeddedPostgres) -> None:
+async def measure(context: Context) -> list[Result]:
     """Measure both in turn, and see that the states are the same."""
-    url = await servers.fresh_database(postgres, "snapshots")
+    url = await servers.fresh_database(context.postgres, "snapshots")
     engine = create_engine(url, application_name="daicho-bench", pool_size=1)
     try:
-        await _compare(engine)
+        return [await _compare(engine)]
     finally:
         await engine.dispose()
 
 
-async def _compare(engine: AsyncEngine) -> None:
+async def _compare(engine: AsyncEngine) -> Result:
     log, snapshots, stream = PostgresEventStore(engine), PostgresSnapshotStore(engine), a_tally()
     await append_added(log, stream, LENGTH - TAIL)
     taken = (await _repository(engine, 1).load(stream)).state
@@ -47,10 +47,14 @@ async def _compare(engine: AsyncEngine) -> None:
         if (whole.state, whole.version) != (quick.state, quick.version) or whole.version != LENGTH:
             raise AssertionError("the states differ")
         pairs.append((slow, fast))
-    print(f"\nload of a stream of {LENGTH:,} events, its snapshot {TAIL} events before the end, {ROUNDS} times in turn")
-    print(f"  from its first event   {spread([slow * 1e3 for slow, _ in pairs])} ms")
-    print(f"  from its snapshot      {spread([fast * 1e3 for _, fast in pairs])} ms")
-    print(f"  ratio                  {spread([slow / fast for slow, fast in pairs], 0)} times faster, same state")
+    whole_log, from_snapshot = [slow * 1e3 for slow, _ in pairs], [fast * 1e3 for _, fast in pairs]
+    return Result(
+        name="snapshots",
+        title="Loading a long stream",
+        settings=f"a stream of {LENGTH:,} events, its snapshot {TAIL} events before the end; both give the same state",
+        series=(series("from its first event", "ms", whole_log), series("from its snapshot", "ms", from_snapshot)),
+        ratios=(ratio("from its first event / from its snapshot", whole_log, from_snapshot),),
+    )
 
 
 def _repository(engine: AsyncEngine, state_schema_version: int) -> Repository[Tally, TallyEvent]:

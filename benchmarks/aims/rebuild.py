@@ -9,8 +9,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from benchmarks import servers
+from benchmarks.context import Context
+from benchmarks.results import Aim, Result, ratio, series
 from command_service.postgres_store import PostgresEventStore
-from daicho.embedded_postgres import EmbeddedPostgres
 from query_service import checkpoints
 from query_service.batches import Batches
 from query_service.orders.aggregate import ORDERS
@@ -24,8 +25,9 @@ from shared.orders.events import EVENTS
 from shared.settings import load
 from tests.support.orders import commit, lifecycle
 
-EVENTS_IN_LOG = 200_000
-ROUNDS = 3
+EVENTS_A_SECOND = 50_000
+"""For each second that legs last, so many events are in the log."""
+
 ONE_BY_ONE = 1000
 
 TABLES = ("order_summaries", "order_details", "order_items", "order_totals", "sales_by_day")
@@ -76,14 +78,14 @@ SELECT day, sum(placed), sum(placed_total), sum(shipped), sum(shipped_total) FRO
 """
 
 
-async def run(postgres: EmbeddedPostgres) -> None:
-    """Measure; the rows that pure SQL makes are held against the rebuilt ones."""
-    url = await servers.fresh_database(postgres, "rebuild")
+async def measure(context: Context) -> list[Result]:
+    """Measure rebuild and pure SQL in turn; the rows that pure SQL makes are held against the rebuilt ones."""
+    url = await servers.fresh_database(context.postgres, "rebuild")
     log_engine = create_engine(url, application_name="daicho-bench", pool_size=4, statement_timeout=None)
     engine = create_engine(url, application_name="daicho-bench", pool_size=4, autocommit=False, statement_timeout=None)
     try:
-        head = await fill(log_engine, EVENTS_IN_LOG)
-        await _measure(url, log_engine, engine, head)
+        head = await fill(log_engine, int(EVENTS_A_SECOND * context.seconds))
+        return [await _measure(context, url, log_engine, engine, head)]
     finally:
         await engine.dispose()
         await log_engine.dispose()
@@ -97,23 +99,33 @@ async def fill(engine: AsyncEngine, events: int) -> int:
     return head
 
 
-async def _measure(url: str, log_engine: AsyncEngine, engine: AsyncEngine, head: int) -> None:
-    one_by_one = await _live(log_engine, engine, 1, ONE_BY_ONE)
+async def _measure(context: Context, url: str, log_engine: AsyncEngine, engine: AsyncEngine, head: int) -> Result:
+    alone = await _live(log_engine, engine, 1, ONE_BY_ONE)
     live = await _live(log_engine, engine, 1000, None)
-    ratios, rebuilt, ceiling = [], [], []
-    for _ in range(ROUNDS):
-        rebuilt.append(head / await _rebuild(url, log_engine, engine))
-        ceiling.append(head / await pure_sql(log_engine))
-        ratios.append(rebuilt[-1] / ceiling[-1])
+
+    async def rebuilt() -> float:
+        return head / await _rebuild(url, log_engine, engine)
+
+    async def by_pure_sql() -> float:
+        rate = head / await pure_sql(log_engine)
         await require_same(log_engine)
-    print(f"\nall read models from {head:,} events, {ROUNDS} times in turn, medians of events/s")
-    print(f"  rebuild                        {sorted(rebuilt)[ROUNDS // 2]:9,.0f}")
-    print(
-        f"  pure SQL, INSERT … SELECT      {sorted(ceiling)[ROUNDS // 2]:9,.0f}   rebuild / pure SQL {sorted(ratios)[ROUNDS // 2]:.2f}"
-    )
-    print(f"  live, batches of 1,000         {live:9,.0f}")
-    print(
-        f"  live, a transaction per event  {one_by_one:9,.0f}   rebuild / this {sorted(rebuilt)[ROUNDS // 2] / one_by_one:.0f}"
+        return rate
+
+    rates = await context.in_turn({"rebuild": rebuilt, "pure SQL, INSERT … SELECT": by_pure_sql})
+    rebuilds = rates["rebuild"]
+    return Result(
+        name="rebuild",
+        title="Rebuilding every read model",
+        settings=f"a log of {head:,} events; as many processes as cores; pure SQL makes the same rows, which are compared",
+        series=(
+            *(series(name, "events/s", found) for name, found in rates.items()),
+            series("live, batches of 1,000, once", "events/s", [live]),
+            series("live, a transaction per event, once", "events/s", [alone]),
+        ),
+        ratios=(
+            ratio("rebuild / pure SQL", rebuilds, rates["pure SQL, INSERT … SELECT"], Aim(number=5, bound=0.6)),
+            ratio("rebuild / a transaction per event", rebuilds, [alone] * len(rebuilds)),
+        ),
     )
 
 
