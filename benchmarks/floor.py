@@ -10,7 +10,7 @@ import asyncpg
 
 from benchmarks import servers
 from benchmarks.bodies import ORDER
-from shared.database import database_url
+from shared.database_url import database_url
 from shared.ids import new_id
 
 DATA = json.dumps({**ORDER, "total_amount": "73.00"})

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_asyn
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from command_service.orders.commands import PlaceOrder
-from shared.database import database_url
+from shared.database_url import database_url
 
 URL = "DAICHO_BENCH_DATABASE_URL"
 
