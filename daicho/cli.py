@@ -11,14 +11,12 @@ from uuid import UUID
 
 import typer
 
-from daicho import migrate as migrations
 from daicho.api_documents import Documented, run_asyncapi, run_openapi
 from daicho.demo_command import Demo, run_demo
 from daicho.errors import OperatorError
 from daicho.events_command import Shown, filters, run_events
-from daicho.ledger import opened
 from daicho.log_commands import run_export, run_import, run_verify
-from daicho.login_roles import let_in
+from daicho.migrate import run_migrate
 from daicho.parked_command import run_parked_discard, run_parked_list, run_parked_retry
 from daicho.rebuild_command import Instead, run_rebuild
 from daicho.settings import OperatorSettings
@@ -83,14 +81,8 @@ def migrate() -> None:
 
     With DAICHO_COMMAND_ROLE_PASSWORD and DAICHO_QUERY_ROLE_PASSWORD set, the services' roles may log in with them.
     """
-    _run(_migrate(load(OperatorSettings)))
+    _run(run_migrate(load(OperatorSettings)))
     typer.echo("both schemas are at head")
-
-
-async def _migrate(settings: OperatorSettings) -> None:
-    async with opened(settings, create=True) as ledger:
-        await migrations.migrate(ledger.log_url, ledger.read_url)
-        await let_in(settings, ledger.log_url, ledger.read_url)
 
 
 @app.command(epilog="Example: daicho events --follow --type OrderShipped --json")

@@ -6,11 +6,24 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from daicho.errors import MigrationFailed
+from daicho.ledger import opened
+from daicho.login_roles import let_in
+from daicho.settings import OperatorSettings
 from shared.database import create_engine, translate_errors
 from shared.schema import EVENT_STORE, READ_MODEL, SchemaHistory
 
 _LOCK = 7234081526115
 """Advisory lock that makes concurrent migrations take turns."""
+
+
+async def run_migrate(settings: OperatorSettings) -> None:
+    """Bring the ledger's schemas to their heads, and let the services' roles in.
+
+    Raises as `migrate` and `opened`.
+    """
+    async with opened(settings, create=True) as ledger:
+        await migrate(ledger.log_url, ledger.read_url)
+        await let_in(settings, ledger.log_url, ledger.read_url)
 
 
 async def migrate(database_url: str, read_database_url: str) -> None:

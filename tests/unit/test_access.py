@@ -22,6 +22,7 @@ APPS: dict[str, FastAPI] = {
 HOLD_NO_DATA = {"/openapi.json", "/docs", "/asyncapi.json", "/health/live", "/health/ready", "/"}
 SCOPES = {
     "POST /orders": {"orders:write"},
+    "POST /orders/batch": {"orders:write"},
     "POST /orders/{order_id}/confirm": {"orders:write"},
     "POST /orders/{order_id}/ship": {"orders:write"},
     "POST /orders/{order_id}/cancel": {"orders:write"},
