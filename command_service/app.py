@@ -84,7 +84,9 @@ def create_app(settings: CommandSettings, aggregates: Sequence[Aggregate] = AGGR
 
 def _engine(settings: CommandSettings, name: str, pool_size: int) -> AsyncEngine:
     url = settings.database_url.get_secret_value()
-    return create_engine(url, application_name=name, pool_size=pool_size, statement_timeout=settings.command_deadline)
+    # PostgreSQL gives a statement up in time for its command to be told that nothing was done.
+    timeout = settings.command_deadline / 2
+    return create_engine(url, application_name=name, pool_size=pool_size, statement_timeout=timeout)
 
 
 def _bounds(settings: CommandSettings) -> Bounds:

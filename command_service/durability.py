@@ -45,6 +45,6 @@ async def settle(connection: AsyncConnection) -> None:
     try:
         async with replicated(connection):
             await connection.execute(_WRITE_NOTHING)
-    except (DBAPIError, OSError) as error:
+    except (DBAPIError, OSError, asyncpg.InterfaceError) as error:
         await connection.invalidate()
         raise OutcomeUnknown from error

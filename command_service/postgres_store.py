@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import asyncpg
 from sqlalchemy import (
     ARRAY,
     BigInteger,
@@ -73,7 +74,7 @@ class PostgresEventStore(PostgresEventLog):
                 rows = (await connection.execute(_APPEND, _parameters(commits))).all()
             if any(row.outcome == "duplicate" for row in rows):
                 await settle(connection)
-        except (DBAPIError, OSError) as error:
+        except (DBAPIError, OSError, asyncpg.InterfaceError) as error:
             code = sqlstate(error)
             if code.startswith(_DATA_REFUSED):
                 raise AppendRefused(f"the database refused the append ({code})") from error

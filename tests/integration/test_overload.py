@@ -39,7 +39,7 @@ async def test_a_full_queue_answers_overloaded_at_once(database: str, engine: As
 async def test_an_append_that_waits_too_long_is_ended_by_postgresql_for_certain(
     database: str, engine: AsyncEngine
 ) -> None:
-    async with command_service(database, command_deadline=0.5) as commands:
+    async with command_service(database, command_deadline=2) as commands:
         async with appends_held(database):
             assert_problem(await place(commands, **{"Idempotency-Key": "k"}), 503, "unavailable")
             assert not await append_waits(engine)

@@ -13,8 +13,8 @@ from tests.support.apps import ORDER
 from tests.support.http import events
 from tests.support.served import PROTOCOL, Served, commands_served, served
 
-HEAD = b"GET /health/live HTTP/1.1\r\nHost: x\r\n"
-BODY = b"POST /orders HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n"
+HEAD = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n"
+BODY = b"POST /orders HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n"
 
 
 @asynccontextmanager
@@ -89,7 +89,7 @@ async def test_bodies_on_their_way_take_no_place(database: str, engine: AsyncEng
 
 async def test_who_takes_no_answers_is_dropped(database: str) -> None:
     """Many requests at once, the answers to which fill every buffer between."""
-    request = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n"
+    request = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
     async with served(database, http=PROTOCOL, stream_stall=0.3) as service:
         async with connected(service.port, request * 100, receive_buffer=4096):
             await service.wait_for_connections(1)
@@ -99,7 +99,7 @@ async def test_who_takes_no_answers_is_dropped(database: str) -> None:
 
 async def test_requests_behind_one_that_is_not_answered_are_bounded(database: str) -> None:
     """An attacker's way to fill the memory: many small requests, the first of which takes its time."""
-    patient = b"GET /orders HTTP/1.1\r\nHost: x\r\nEvent-Position: 1\r\nPrefer: wait=30\r\n\r\n"
+    patient = b"GET /orders HTTP/1.1\r\nHost: localhost\r\nEvent-Position: 1\r\nPrefer: wait=30\r\n\r\n"
     async with served(database, http=PROTOCOL) as service:
         async with connected(service.port, patient, (HEAD + b"\r\n") * 5000) as (reader, _):
             assert await said(reader) == b""

@@ -23,7 +23,10 @@ _PATIENCE = 30.0
 _OVERLOADED = (b"application/problem+json", b"retry-after: ", b'"urn:daicho:problem:overloaded"')
 _ID = str(UUID(int=0))
 _BODY = json.dumps({"order_id": _ID, **ORDER}).encode()
-_HEAD = b"POST /orders HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(_BODY)
+_HEAD = (
+    b"POST /orders HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    % len(_BODY)
+)
 _BEFORE, _AFTER = (_HEAD + _BODY).split(_ID.encode())
 
 

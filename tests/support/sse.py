@@ -128,7 +128,7 @@ async def connected(
         await loop.sock_connect(plain, ("127.0.0.1", port))
         header = "" if last_event_id is None else f"Last-Event-ID: {last_event_id}\r\n"
         path = f"/events/stream?{urlencode(parameters, doseq=True)}"
-        await loop.sock_sendall(plain, f"GET {path} HTTP/1.1\r\nHost: test\r\n{header}\r\n".encode())
+        await loop.sock_sendall(plain, f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{header}\r\n".encode())
         client = SseClient(plain)
         await client.read_head()
         yield client
