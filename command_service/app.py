@@ -1,7 +1,7 @@
 """The command service's composition root."""
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +13,7 @@ from command_service import documentation, problems
 from command_service.aggregate import Aggregate
 from command_service.bulk import BulkRequests
 from command_service.command_handler import CommandHandler
+from command_service.durability import HEARING
 from command_service.group_commit import GroupCommit, Limits
 from command_service.orders.aggregate import ORDERS
 from command_service.postgres_snapshots import PostgresSnapshotStore
@@ -35,7 +36,7 @@ def create_app(settings: CommandSettings, aggregates: Sequence[Aggregate] = AGGR
     """Build the service; it connects when its lifespan starts, and refuses to start off schema head."""
     engine = _engine(settings, "daicho-command", settings.database_pool_size)
     # The one writer has a connection of its own, which no read can keep it from.
-    append_engine = _engine(settings, "daicho-append", 1)
+    append_engine = _engine(settings, "daicho-append", 1, HEARING)
     store = PostgresEventStore(engine, append_engine)
     group_commit = GroupCommit(store, _limits(settings), time.monotonic)
     snapshots = PostgresSnapshotStore(engine)
@@ -82,11 +83,19 @@ def create_app(settings: CommandSettings, aggregates: Sequence[Aggregate] = AGGR
     return app
 
 
-def _engine(settings: CommandSettings, name: str, pool_size: int) -> AsyncEngine:
+def _engine(
+    settings: CommandSettings, name: str, pool_size: int, server_settings: Mapping[str, str] | None = None
+) -> AsyncEngine:
     url = settings.database_url.get_secret_value()
     # PostgreSQL gives a statement up in time for its command to be told that nothing was done.
     timeout = settings.command_deadline / 2
-    return create_engine(url, application_name=name, pool_size=pool_size, statement_timeout=timeout)
+    return create_engine(
+        url,
+        application_name=name,
+        pool_size=pool_size,
+        statement_timeout=timeout,
+        server_settings=server_settings,
+    )
 
 
 def _bounds(settings: CommandSettings) -> Bounds:
@@ -107,5 +116,6 @@ def _limits(settings: CommandSettings) -> Limits:
 
 def _bulk_requests(settings: CommandSettings) -> BulkRequests:
     """Leave half of the queue to commands that come by themselves."""
-    turns = settings.bulk_requests
-    return BulkRequests(turns, max(1, settings.queue_commits // 2 // turns), settings.command_deadline)
+    room = max(1, settings.queue_commits // 2)
+    turns = min(settings.bulk_requests, room)
+    return BulkRequests(turns, room // turns, settings.command_deadline)

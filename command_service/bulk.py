@@ -7,7 +7,7 @@ of group commit's queue and leaves room for commands by themselves (invariant I1
 
 import asyncio
 from collections.abc import AsyncIterator, Hashable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,9 @@ from shared.event_log.events import StreamId
 
 _BREATH = 16
 """After how many lines others get to run."""
+_WAITING_FOR_EACH = 4
+"""How many requests, whole in memory, may wait for each that has its turn."""
+_TOO_MANY = "Too many bulk requests are waiting."
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +47,28 @@ class BulkRequests:
 
     def __init__(self, turns: int, window: int, deadline: float) -> None:
         self._turns = asyncio.Semaphore(turns)
+        self._waiting = 0
+        self._most_waiting = turns * _WAITING_FOR_EACH
         self._window = window
         self.deadline = deadline
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Have a turn while this lasts. Raises `Overloaded` if none comes in time."""
+    async def turn(self, aside: AbstractContextManager[None]) -> AsyncIterator[None]:
+        """Have a turn while this lasts; `aside` is entered while there is none yet.
+
+        Raises `Overloaded` if too many wait already, or none comes in time.
+        """
+        if self._waiting >= self._most_waiting:
+            raise Overloaded(_TOO_MANY)
+        self._waiting += 1
         try:
-            async with asyncio.timeout(self.deadline):
-                await self._turns.acquire()
+            with aside:
+                async with asyncio.timeout(self.deadline):
+                    await self._turns.acquire()
         except TimeoutError:
-            raise Overloaded("Too many bulk requests are waiting.") from None
+            raise Overloaded(_TOO_MANY) from None
+        finally:
+            self._waiting -= 1
         try:
             yield
         finally:

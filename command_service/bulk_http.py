@@ -52,8 +52,10 @@ async def handle_bulk(request: Request, aggregate_type: str, kinds: TypeAdapter[
     if not has_media_type(request, MEDIA_TYPE):
         raise HTTPException(415, f"the body must be {MEDIA_TYPE}, in UTF-8")
     bulk: BulkRequests = request.app.state.bulk_requests
-    async with bulk.turn():
-        lines = _parse(await _lines(request, bulk.deadline), kinds, origin, request.url.path.removesuffix("/batch"))
+    # Read before its turn comes: who sends slowly keeps nobody else from theirs.
+    texts = await _lines(request, bulk.deadline)
+    async with bulk.turn(request.app.state.admission.waiting()):
+        lines = _parse(texts, kinds, origin, request.url.path.removesuffix("/batch"))
         results = await bulk.carry_out(request.app.state.command_handlers[aggregate_type], lines)
     return _answer(request, results, members)
 
@@ -105,9 +107,11 @@ def _not_valid(error: ValidationError) -> RequestValidationError:
 def _answer(request: Request, results: Sequence[Result], members: Members) -> Response:
     """Write the answer; its `Event-Position` is the highest one of its lines."""
     position, content = 0, []
+    told: set[type[Exception]] = set()
     for number, result in enumerate(results, 1):
         if isinstance(result, Exception):
-            explanation = explain_error(request, result)
+            explanation = explain_error(request, result, is_logged=type(result) not in told)
+            told.add(type(result))
             body = explanation.content(f"{request.url.path}#{number}")
             content.append(json.dumps({"status": explanation.problem.status, "body": body}))
         else:

@@ -99,7 +99,8 @@ class CommandHandler(Generic[C, S, E]):
         to exist: the append tells if that was wrong. Nothing is refused, though, without a look at the log.
 
         Raises what `decide` raises, `VersionMismatch`, `ConcurrencyConflict`, `IdempotencyKeyReused`, what the
-        append raises, and `Overloaded` if it was not decided before its deadline. A command that raised changed nothing, but for `OutcomeUnknown`.
+        append raises, and `Overloaded` if it was not decided before its deadline. A command that raised changed nothing,
+        but for `OutcomeUnknown`.
         """
         known = self._repository.cached(stream)
         if known is None:
@@ -126,7 +127,7 @@ class CommandHandler(Generic[C, S, E]):
         if not events:
             if not known.current:
                 return None
-            await self._log.settle()
+            await self._settle(context)
             return await self._find_earlier(context) or Handled.of(known)
         return await self._append_events(known, events, context)
 
@@ -166,10 +167,10 @@ class CommandHandler(Generic[C, S, E]):
         Raises `IdempotencyKeyReused` if it stood for another request, and `OutcomeUnknown` if it may yet be lost.
         """
         key = context.idempotency_key
-        return None if key is None else await _in_time(self._find(key, context.command_id), context)
+        return None if key is None else await self._find(key, context)
 
-    async def _find(self, key: IdempotencyKey, command_id: str) -> Handled[S] | None:
-        first = await self._log.find_event(key.event_id(0))
+    async def _find(self, key: IdempotencyKey, context: CommandContext) -> Handled[S] | None:
+        first = await _in_time(self._log.find_event(key.event_id(0)), context)
         if first is None:
             return None
         metadata: dict[str, Any] = json.loads(first.metadata)
@@ -181,10 +182,17 @@ class CommandHandler(Generic[C, S, E]):
             number = recorded.version - start
             return number < 0 or recorded.event_id == key.event_id(number)
 
-        until_then = list(takewhile(of_then, await self._log.read_stream(first.stream)))
+        until_then = list(takewhile(of_then, await _in_time(self._log.read_stream(first.stream), context)))
         known = self._repository.fold(self._repository.nothing(first.stream), until_then)
-        await self._log.settle()
-        return Handled.of(known, replayed=metadata.get("causation_id") != command_id)
+        await self._settle(context)
+        return Handled.of(known, replayed=metadata.get("causation_id") != context.command_id)
+
+    async def _settle(self, context: CommandContext) -> None:
+        """Have what was read be safe. Raises `OutcomeUnknown`: it is in the log, and may yet be lost."""
+        try:
+            await _in_time(self._log.settle(), context)
+        except Overloaded as error:
+            raise OutcomeUnknown from error
 
     def _commit(self, known: Known[S], events: Sequence[E], context: CommandContext) -> Commit:
         metadata, key, at = context.metadata(), context.idempotency_key, self._now()

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
 
 import asyncpg
 from sqlalchemy import func, select
@@ -12,6 +13,9 @@ from command_service.errors import OutcomeUnknown
 
 _GAVE_UP = "SyncRepWaitForLSN"
 """The function of PostgreSQL that warns of it; its words are in the server's language."""
+
+HEARING: Final = {"client_min_messages": "warning"}
+"""PostgreSQL's settings for connections that append: whatever the role's own are, they hear of it."""
 
 _WRITE_NOTHING = select(func.pg_logical_emit_message(True, "daicho", ""))
 """A transaction that leaves a trace in the WAL: its commit waits for that, and so for all before it."""

@@ -107,7 +107,9 @@ class GroupCommit:
 
     def _give_up(self, waiting: _Waiting) -> None:
         """Answer a commit whose deadline has come."""
-        error = OutcomeUnknown() if waiting in self._in_flight else Overloaded("It waited too long to be sent.")
+        sent = {event.event_id for one in self._in_flight for event in one.commit.events}
+        is_sent = any(event.event_id in sent for event in waiting.commit.events)
+        error = OutcomeUnknown() if is_sent else Overloaded("It waited too long to be sent.")
         _fail([waiting], error)
 
     def _take_batch(self) -> list[_Waiting]:

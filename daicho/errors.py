@@ -25,6 +25,7 @@ DaichoError
   x PortInUse
   x ReadModelNotEmpty
   x RebuildGivenUp
+  x RoleNotLetIn
   x ServiceFailed
 """
 
@@ -197,6 +198,14 @@ class MigrationFailed(OperatorError):
 
     def __init__(self, history: str, reason: object) -> None:
         super().__init__(f"the migration of the {history} schema failed, nothing was changed: {reason}")
+
+
+class RoleNotLetIn(OperatorError):
+    """PostgreSQL refused to let a role log in; the migrations are done."""
+
+    def __init__(self, role: str, code: str) -> None:
+        hint = ": the migrations' role may not change it" if code == _NO_PRIVILEGE else ""
+        super().__init__(f"PostgreSQL refused to let the role {role} log in ({code}){hint}")
 
 
 class PortInUse(OperatorError):

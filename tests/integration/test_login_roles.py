@@ -1,14 +1,16 @@
 """`daicho migrate` lets the services' roles log in, without telling the server their passwords."""
 
+import traceback
 from base64 import b64decode
 from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import pytest
 from pydantic import SecretStr, ValidationError
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from daicho.errors import RoleNotLetIn
 from daicho.login_roles import _ITERATIONS, let_in, scram_verifier
 from daicho.settings import OperatorSettings
 
@@ -67,3 +69,11 @@ async def test_only_roles_whose_password_is_set_are_let_in(database: str, engine
 def test_a_password_that_would_need_normalising_is_refused() -> None:
     with pytest.raises(ValidationError, match="must be printable ASCII"):
         OperatorSettings(query_role_password=SecretStr("pässword"))
+
+
+async def test_what_is_told_of_a_refusal_holds_no_verifier(database: str, role: str) -> None:
+    url = make_url(database).set(username=role).render_as_string(hide_password=False)
+    with pytest.raises(RoleNotLetIn, match="daicho_command") as caught:
+        await let_in(OperatorSettings(command_role_password=SecretStr("one")), url, url)
+    told = "".join(traceback.format_exception(caught.value))
+    assert "SCRAM-SHA-256$" not in told

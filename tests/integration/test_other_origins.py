@@ -27,6 +27,7 @@ REFUSED: list[dict[str, str]] = [
     {"Origin": "https://evil.example"},
     {"Origin": "http://localhost:9000"},
     {"Origin": "null"},
+    {"Origin": "http://["},
 ]
 
 

@@ -30,7 +30,12 @@ def value(*likely: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
     return st.one_of(ANY_BYTES, *likely).map(lambda found: found.translate(None, b"\r\n\0"))
 
 
+ORIGINS = value(st.sampled_from([b"http://localhost", b"http://[", b"null"]))
+SITES = value(st.sampled_from([b"same-origin", b"none", b"cross-site"]))
 COMMAND_HEADERS = {
+    b"Origin": ORIGINS,
+    b"Sec-Fetch-Site": SITES,
+    b"Host": value(st.just(b"[::1]")),
     b"Idempotency-Key": value(st.just(b"k")),
     b"If-Match": value(NUMBERS, NUMBERS.map(lambda number: b'"%b"' % number), st.just(b"*")),
     b"traceparent": value(TRACE),
@@ -41,6 +46,8 @@ COMMAND_HEADERS = {
     b"Content-Length": value(NUMBERS),
 }
 QUERY_HEADERS = {
+    b"Origin": ORIGINS,
+    b"Sec-Fetch-Site": SITES,
     b"Event-Position": value(NUMBERS),
     b"Last-Event-ID": value(NUMBERS),
     b"If-None-Match": value(st.just(b"*"), st.just(b'"1", W/"2"')),
