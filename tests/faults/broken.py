@@ -28,7 +28,7 @@ from shared.database import translate_errors
 from shared.event_log.events import EventId, Position
 from shared.ids import new_id
 
-_A_MOMENT = 0.05
+_A_MOMENT = 0.3
 """Seconds for which a broken build gives faults a chance; a right one would have none to give."""
 
 
