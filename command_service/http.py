@@ -147,7 +147,8 @@ def _header(request: Request, name: str, pattern: re.Pattern[str]) -> str | None
         return None
     if len(values) == 1 and pattern.fullmatch(values[0]):
         return values[0]
-    message = f"must be given once and match {pattern.pattern}"
+    form = "1–255 visible ASCII characters" if pattern is VISIBLE_ASCII else 'a version in double quotes, such as "3"'
+    message = f"must be given once, as {form}"
     raise RequestValidationError([{"type": "header", "loc": ("header", name.lower()), "msg": message, "input": None}])
 
 

@@ -20,7 +20,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--overload-seconds", type=float, default=8, help="seconds of each load in the overload test")
     parser.addoption("--rounds", type=int, default=2, help="rounds of the rolling restart of all replicas")
     parser.addoption("--fault-seed", type=int, help="the one seed to run the fault suite with")
-    parser.addoption("--fault-seconds", type=float, default=45, help="seconds of load in each run of the fault suite")
+    parser.addoption("--fault-seconds", type=float, default=30, help="seconds of load in each run of the fault suite")
     parser.addoption("--history", type=int, default=2000, help="orders in the log of the test of the first paint")
     parser.addoption("--streamed", type=int, default=2000, help="events that each of those clients receives")
 
