@@ -7,4 +7,4 @@ from shared.web.server import run
 
 if __name__ == "__main__":
     settings = load_service(CommandSettings)
-    run(create_app(settings), settings.host, settings.command_port)
+    run(create_app(settings), settings.host, settings.command_port, settings.grace_seconds)

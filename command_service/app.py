@@ -26,7 +26,7 @@ from shared.database import create_engine
 from shared.schema import EVENT_STORE
 from shared.supervision import Supervisor
 from shared.web.access import Guarded, needs
-from shared.web.admission import Admission, Bounds
+from shared.web.admission import BODY_BYTES, Admission, Bounds
 from shared.web.service import create_service
 
 AGGREGATES: Sequence[Aggregate] = (ORDERS,)
@@ -103,6 +103,7 @@ def _bounds(settings: CommandSettings) -> Bounds:
         requests=settings.max_requests,
         connections=settings.max_connections,
         receive_seconds=settings.receive_seconds,
+        body_bytes=max(BODY_BYTES, settings.bulk_requests * settings.max_bulk_bytes + 16 * settings.max_body_bytes),
     )
 
 

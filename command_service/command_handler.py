@@ -9,11 +9,11 @@ from itertools import takewhile
 from typing import Any, Generic, TypeVar
 
 from command_service.decider import C, Decider, E, S
-from command_service.errors import ConcurrencyConflict, IdempotencyKeyReused, OutcomeUnknown, VersionMismatch
+from command_service.errors import ConcurrencyConflict, IdempotencyKeyReused, VersionMismatch
 from command_service.event_store import Appended, Commit, Conflict, Duplicate, EventIdTaken, EventStore, Outcome
 from command_service.idempotency import IdempotencyKey
 from command_service.repository import Known, Repository
-from shared.errors import DaichoError, DatabaseUnavailable, Overloaded
+from shared.errors import DaichoError, DatabaseUnavailable, OutcomeUnknown, Overloaded
 from shared.event_log.events import EventId, NewEvent, Position, RecordedEvent, StreamId, Version
 from shared.ids import new_id
 

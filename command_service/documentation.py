@@ -6,14 +6,8 @@ from starlette.exceptions import HTTPException
 
 from command_service.aggregate import Aggregate
 from command_service.command_handler import MAX_ATTEMPTS
-from command_service.errors import (
-    AppendRefused,
-    ConcurrencyConflict,
-    IdempotencyKeyReused,
-    OutcomeUnknown,
-    VersionMismatch,
-)
-from shared.errors import DatabaseUnavailable, Overloaded, UnknownEventType
+from command_service.errors import AppendRefused, ConcurrencyConflict, IdempotencyKeyReused, VersionMismatch
+from shared.errors import DatabaseUnavailable, OutcomeUnknown, Overloaded, UnknownEventType
 from shared.event_log.events import Version
 from shared.web.documentation import Documentation, Examples, Link, Service, invalid
 

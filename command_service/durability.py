@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from command_service.errors import OutcomeUnknown
+from shared.errors import OutcomeUnknown
 
 _GAVE_UP = "SyncRepWaitForLSN"
 """The function of PostgreSQL that warns of it; its words are in the server's language."""

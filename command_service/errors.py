@@ -5,7 +5,6 @@ DaichoError
   x VersionMismatch
   x ConcurrencyConflict
   x IdempotencyKeyReused
-  x OutcomeUnknown
 * AppendRefused
 * InvalidSnapshot
 """
@@ -42,15 +41,6 @@ class IdempotencyKeyReused(CommandError):
 
     def __init__(self) -> None:
         super().__init__("This Idempotency-Key was used for another request.")
-
-
-class OutcomeUnknown(CommandError):
-    """The append was sent, but no answer came in time: it may or may not have taken effect."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "The command may or may not have taken effect. Repeat it with its Idempotency-Key, or read the order."
-        )
 
 
 class AppendRefused(DaichoError):

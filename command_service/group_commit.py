@@ -11,10 +11,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from command_service.errors import AppendRefused, OutcomeUnknown
+from command_service.errors import AppendRefused
 from command_service.event_store import Commit, EventStore, Outcome
 from shared.backoff import backoff
-from shared.errors import DaichoError, DatabaseUnavailable, Overloaded
+from shared.errors import DaichoError, DatabaseUnavailable, OutcomeUnknown, Overloaded
 
 _logger = logging.getLogger(__name__)
 

@@ -20,10 +20,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from command_service.durability import replicated, settle
-from command_service.errors import AppendRefused, OutcomeUnknown
+from command_service.errors import AppendRefused
 from command_service.event_store import Appended, Commit, Conflict, Duplicate, EventIdTaken, Outcome
 from shared.database import AnyRow, is_connection_failure, sqlstate, translate_errors
-from shared.errors import DatabaseUnavailable, Overloaded
+from shared.errors import DatabaseUnavailable, OutcomeUnknown, Overloaded
 from shared.event_log.events import Position, Version
 from shared.event_log.reader import PostgresEventLog
 

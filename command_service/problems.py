@@ -4,7 +4,6 @@ from command_service.errors import (
     AppendRefused,
     ConcurrencyConflict,
     IdempotencyKeyReused,
-    OutcomeUnknown,
     VersionMismatch,
 )
 from shared.web.problems import UNAVAILABLE, Problem, Problems
@@ -18,6 +17,5 @@ PROBLEMS: Problems = {
     ),
     ConcurrencyConflict: Problem("concurrency-conflict", 409, "Too many commands at once for one aggregate"),
     IdempotencyKeyReused: Problem("idempotency-key-reused", 422, "The idempotency key stands for another request"),
-    OutcomeUnknown: Problem("outcome-unknown", 503, "It is not known whether the command took effect"),
     AppendRefused: UNAVAILABLE,
 }

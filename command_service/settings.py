@@ -28,3 +28,13 @@ class CommandSettings(ServiceSettings):
     cors_origins: Origins = Field(
         default=(), description="Origins of the pages that may send commands, with commas between them"
     )
+
+    @property
+    def grace_seconds(self) -> float:
+        """How long the slowest request takes, which is a bulk request: its turn, its body, its lines' begin, and their end."""
+        return 4 * self.command_deadline
+
+    @property
+    def stop_seconds(self) -> float:
+        """How long the service takes to end: after the last answer, what was sent to the log is waited for."""
+        return self.grace_seconds + self.command_deadline

@@ -17,8 +17,8 @@ from shared.process import die_with_parent
 
 _logger = logging.getLogger(__name__)
 
-_STOP_SECONDS = 25.0
-"""More than requests in flight (10 s) and the last commits (their deadline, 10 s by default) take."""
+_END_SECONDS = 10.0
+"""For what a service does besides when it ends."""
 _NO_DRAIN = {"DAICHO_DRAIN_SECONDS": "0"}
 """There is no other replica to go to."""
 _READY_SECONDS = 60.0
@@ -54,8 +54,11 @@ class Service:
                     raise PortInUse(self.host, self.port, self.port_variable) from None
                 raise CannotListen(self.host, self.port, error.strerror or str(error)) from None
 
-    async def run(self, environment: Mapping[str, str]) -> None:
-        """Keep it running until cancelled, with these variables added to its environment; then end it."""
+    async def run(self, environment: Mapping[str, str], stop_seconds: float) -> None:
+        """Keep it running until cancelled, with these variables added to its environment; then end it.
+
+        It is killed if it takes much longer than so many seconds to end.
+        """
         delays = backoff(first=0.5, limit=10.0)
         while True:
             process = await self._start(environment)
@@ -63,7 +66,7 @@ class Service:
             try:
                 code = await process.wait()
             finally:
-                await _end(process)
+                await _end(process, stop_seconds + _END_SECONDS)
             if asyncio.get_running_loop().time() - started > _STEADY_SECONDS:
                 delays = backoff(first=0.5, limit=10.0)
             delay = next(delays)
@@ -97,12 +100,12 @@ class Service:
         )  # fmt: skip
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
+async def _end(process: asyncio.subprocess.Process, seconds: float) -> None:
     if process.returncode is not None:
         return
     process.terminate()
     try:
-        async with asyncio.timeout(_STOP_SECONDS):
+        async with asyncio.timeout(seconds):
             await process.wait()
     except TimeoutError:
         process.kill()

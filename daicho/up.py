@@ -51,17 +51,18 @@ async def serving(
     Raises as `up`.
     """
     url = settings.database_url or SecretStr("postgresql:///")
-    loaded = [load(one, database_url=url, **_fields(identity)) for one in (CommandSettings, QuerySettings)]
+    fields = {"database_url": url, **_fields(identity)}
+    for_command, for_query = load(CommandSettings, **fields), load(QuerySettings, **fields)
     command, query = services(settings)
     for service in (command, query):
         service.require_free_port()
-    for one in loaded:
+    for one in (for_command, for_query):
         require_identity(one)
     async with _databases(settings) as databases, Supervisor() as supervisor:
         for_commands = {**databases.for_commands, **cross_origin(query), **identity}
         for_queries = {**databases.for_queries, **command_url(command), **identity}
-        supervisor.start("command service", partial(command.run, for_commands))
-        supervisor.start("query service", partial(query.run, for_queries))
+        supervisor.start("command service", partial(command.run, for_commands, for_command.stop_seconds))
+        supervisor.start("query service", partial(query.run, for_queries, for_query.stop_seconds))
         if await _all_ready((command, query), stop):
             typer.echo(
                 f"\n  commands   {command.url}\n  queries    {query.url}\n  dashboard  {query.url}/\n\n  Ctrl-C stops.\n"

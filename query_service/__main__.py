@@ -7,4 +7,4 @@ from shared.web.server import run
 
 if __name__ == "__main__":
     settings = load_service(QuerySettings)
-    run(create_app(settings), settings.host, settings.query_port)
+    run(create_app(settings), settings.host, settings.query_port, settings.grace_seconds)

@@ -110,7 +110,7 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
         hosts=settings.allowed_hosts,
         admission=admission,
         drain_seconds=settings.drain_seconds,
-        end=streams.tail.close,
+        end=_each(streams.tail.close, projected.close, refreshed.close),
         checks={
             "event store schema": lambda: EVENT_STORE.require_head(engines.log),
             "read model schema": lambda: READ_MODEL.require_head(engines.read),

@@ -37,6 +37,7 @@ class ProjectedPosition:
         self._positions: Mapping[str, Position] = {}
         self._waiting: dict[tuple[str, ...] | None, list[_Waiting]] = {}
         self._order = count()
+        self._is_closed = False
 
     @property
     def waiting(self) -> int:
@@ -68,10 +69,12 @@ class ProjectedPosition:
     async def wait_for(self, projections: Sequence[str] | None, position: Position, seconds: float) -> None:
         """Return once these projections have reached the position; None: every one there is.
 
-        Raises `ReadModelBehind` after that many seconds, `Overloaded` if too many are waiting.
+        Raises `ReadModelBehind` after that many seconds, `Overloaded` if too many are waiting, or the service stops.
         """
         if position <= self.value(projections):
             return
+        if self._is_closed:
+            raise _stopping()
         if self.waiting >= self._max_waiting:
             self._forget_those_gone()
             if self.waiting >= self._max_waiting:
@@ -86,10 +89,23 @@ class ProjectedPosition:
         except TimeoutError:
             raise ReadModelBehind(position, self.value(projections)) from None
 
+    def close(self) -> None:
+        """Have nobody wait any more."""
+        self._is_closed = True
+        for waiting in self._waiting.values():
+            for one in waiting:
+                if not one.woken.done():
+                    one.woken.set_exception(_stopping())
+        self._waiting.clear()
+
     def _forget_those_gone(self) -> None:
         for projections, waiting in list(self._waiting.items()):
             self._waiting[projections] = [one for one in waiting if not one.woken.done()]
             heapq.heapify(self._waiting[projections])
+
+
+def _stopping() -> Overloaded:
+    return Overloaded("The service is stopping.")
 
 
 class _Waiting(NamedTuple):

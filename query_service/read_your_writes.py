@@ -11,11 +11,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from query_service.parameters import MAX_POSITION, PositionNumber
 from query_service.reading import ReadModel
+from query_service.settings import MAX_WAIT
 from shared.event_log.events import Position
 from shared.web.headers import parameter
 
 DEFAULT_WAIT = 2.0
-MAX_WAIT = 30.0
 
 _WAIT = re.compile(r'\s*wait\s*=\s*("?)([0-9]{1,9})\1\s*(;.*)?', re.IGNORECASE | re.ASCII)
 

@@ -5,6 +5,9 @@ from pydantic import Field, SecretStr, field_validator
 from shared.database_url import database_url
 from shared.settings import PublicUrl, ServiceSettings
 
+MAX_WAIT = 30.0
+"""Seconds that a read may wait for a position at most, whatever it wishes."""
+
 
 class QuerySettings(ServiceSettings):
     """What the query service reads from the environment."""
@@ -63,6 +66,16 @@ class QuerySettings(ServiceSettings):
         if url is not None:
             database_url(url.get_secret_value())
         return url
+
+    @property
+    def grace_seconds(self) -> float:
+        """How long the slowest read takes: it waits for its position, and has its deadline."""
+        return self.read_deadline + MAX_WAIT
+
+    @property
+    def stop_seconds(self) -> float:
+        """How long the service takes to end."""
+        return self.grace_seconds
 
     @property
     def log_url(self) -> str:

@@ -9,6 +9,7 @@ DaichoError
     + EventOutOfPlace
 * DatabaseUnavailable
 * Overloaded
+* OutcomeUnknown
 
 Each package draws its own branch at the top of its own module. Leaves carry data; the API layer alone
 knows what status and slug an error has (`shared.problems`).
@@ -62,3 +63,12 @@ class DatabaseUnavailable(DaichoError):
 
 class Overloaded(DaichoError):
     """A bounded queue is full; nothing was changed."""
+
+
+class OutcomeUnknown(DaichoError):
+    """The append was sent, but no answer came in time: it may or may not have taken effect."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The command may or may not have taken effect. Repeat it with its Idempotency-Key, or read the order."
+        )

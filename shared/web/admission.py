@@ -1,15 +1,16 @@
 """Admission: so many requests are worked on at once; one more is refused at once, before anything is spent on it."""
 
+import asyncio
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared.errors import Overloaded
+from shared.errors import DaichoError, OutcomeUnknown, Overloaded
 from shared.web.problem_answers import MEDIA_TYPE, RETRY_AFTER
 from shared.web.problems import SHARED_PROBLEMS, Explanation
 
@@ -17,9 +18,16 @@ ALWAYS_ANSWERED = ("/health/live", "/health/ready", "/metrics")
 """What must be answered above all when there is too much else."""
 
 
+BODY_BYTES = 64 * 1024 * 1024
+_SMALL = 65_536
+"""Bytes that the body of any request may have: as much as the server holds of it anyway."""
+
+
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """How much a service takes on: requests and connections at once, and seconds for its clients.
+
+    `body_bytes`: of all bodies that are here at once, without the first 64 KiB of each.
 
     `receive_seconds`: in which a request must have come whole; `send_seconds`: in which a client must take 64 KiB of
     what waits for it.
@@ -29,6 +37,7 @@ class Bounds:
     connections: int = 4096
     receive_seconds: float = 10.0
     send_seconds: float = 30.0
+    body_bytes: int = BODY_BYTES
 
 
 class Admission:
@@ -43,6 +52,7 @@ class Admission:
         self.in_flight = 0
         self.aside = 0
         self.shed = 0
+        self.body_bytes = 0
         self.idle: dict[Any, None] = {}
         self.is_stopping = False
         self._is_closed = False
@@ -58,9 +68,12 @@ class Admission:
 
     def refusal(self, path: str) -> bytes:
         """Count a request as refused, and give the problem that it is told."""
+        return _problem(self.overloaded("Too many requests are being worked on."), path)
+
+    def overloaded(self, why: str) -> Overloaded:
+        """Count a request as refused, and give what it is told."""
         self.shed += 1
-        why = "The service is stopping." if self._is_closed else "Too many requests are being worked on."
-        return json.dumps(Explanation(SHARED_PROBLEMS[Overloaded], why, {}).content(quote(path))).encode()
+        return Overloaded("The service is stopping." if self._is_closed else why)
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
@@ -104,27 +117,73 @@ class AdmissionMiddleware:
         if is_counted and admission.refuses(admission.in_flight):
             await _refuse(admission.refusal(scope["path"]), send)
             return
+        exchange = _Exchange(admission, scope, receive, send)
         admission.in_flight += 1
         try:
-            if not is_counted:
-                with admission.waiting():
-                    await self._app(scope, receive, send)
-            elif scope["method"] == "POST":
-                await self._app(scope, _aside(admission, receive), send)
-            else:
-                await self._app(scope, receive, send)
+            with nullcontext() if is_counted else admission.waiting():
+                await self._app(scope, exchange.receive, exchange.send)
+        except asyncio.CancelledError:
+            if exchange.is_answered:
+                raise
+            await _refuse(exchange.given_up(), send)
         finally:
             admission.in_flight -= 1
+            admission.body_bytes -= exchange.body_bytes
 
 
-def _aside(admission: Admission, receive: Receive) -> Receive:
-    """While a request's body is on its way, nothing is worked on: slow clients take no place."""
+class _Exchange:
+    """A request that is worked on: how much of it has come, and whether its answer has begun.
 
-    async def receive_aside() -> Message:
+    While its body is on its way, nothing is worked on: slow clients take no place. Once it has come, there has to be one.
+    """
+
+    def __init__(self, admission: Admission, scope: Scope, receive: Receive, send: Send) -> None:
+        self._admission = admission
+        self._path = scope["path"]
+        self._changes = scope["method"] == "POST"
+        self._has_come = not (self._changes and admission.counts(self._path))
+        self._receive = receive
+        self._send = send
+        self._size = 0
+        self.is_answered = False
+
+    @property
+    def body_bytes(self) -> int:
+        """How much of the body counts."""
+        return max(0, self._size - _SMALL)
+
+    async def receive(self) -> Message:
+        """Receive a part of the body. Raises `Overloaded` if there is no room for it, or none to work on it."""
+        if self._has_come:
+            return await self._receive()
+        admission = self._admission
         with admission.waiting():
-            return await receive()
+            message = await self._receive()
+        before = self.body_bytes
+        self._size += len(message.get("body", b""))
+        admission.body_bytes += self.body_bytes - before
+        self._has_come = not message.get("more_body", False)
+        if self.body_bytes and admission.body_bytes > admission.bounds.body_bytes:
+            raise admission.overloaded("Too many large bodies have come at once.")
+        if self._has_come and admission.refuses(admission.in_flight - 1):
+            raise admission.overloaded("Too many requests are being worked on.")
+        return message
 
-    return receive_aside
+    async def send(self, message: Message) -> None:
+        """Send on."""
+        self.is_answered = True
+        await self._send(message)
+
+    def given_up(self) -> bytes:
+        """Give the problem of a request that the server ends before it is answered."""
+        if self._changes and self._has_come:
+            return _problem(OutcomeUnknown(), self._path)
+        return _problem(Overloaded("The service has stopped before it was done."), self._path)
+
+
+def _problem(error: DaichoError, path: str) -> bytes:
+    explanation = Explanation(SHARED_PROBLEMS[type(error)], str(error), {})
+    return json.dumps(explanation.content(quote(path))).encode()
 
 
 async def _refuse(problem: bytes, send: Send) -> None:

@@ -11,6 +11,7 @@ from shared.errors import (
     DaichoError,
     DatabaseUnavailable,
     EventSchemaError,
+    OutcomeUnknown,
     Overloaded,
 )
 from shared.identity.errors import (
@@ -126,6 +127,7 @@ SHARED_PROBLEMS: Problems = {
     MissingToken: UNAUTHORIZED,
     NotReady: UNAVAILABLE,
     OffLoopback: FORBIDDEN,
+    OutcomeUnknown: Problem("outcome-unknown", 503, "It is not known whether the command took effect"),
     Overloaded: Problem("overloaded", 503, "Too many requests at once"),
 }
 

@@ -1,5 +1,6 @@
 """Runs a service's app: uvicorn with what the service needs of it, in one place."""
 
+import math
 import signal
 from types import FrameType
 from typing import Final
@@ -8,9 +9,6 @@ import uvicorn
 from fastapi import FastAPI
 
 from shared.process import allow_many_connections, tune_garbage_collector
-
-GRACE_SECONDS: Final = 10
-"""For the requests that are being worked on when the service ends; more than a command takes by default."""
 
 _KEEP_ALIVE: Final = 75
 """Seconds for which a connection that is not used is kept: more than proxies do, so that it is they who end it."""
@@ -25,8 +23,8 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
-def run(app: FastAPI, host: str, port: int) -> None:
-    """Serve until a signal ends it."""
+def run(app: FastAPI, host: str, port: int, grace_seconds: float) -> None:
+    """Serve until a signal ends it, and then what is being worked on for so many seconds at most."""
     tune_garbage_collector()
     allow_many_connections()
     config = uvicorn.Config(
@@ -38,6 +36,6 @@ def run(app: FastAPI, host: str, port: int) -> None:
         access_log=False,
         log_level="warning",
         timeout_keep_alive=_KEEP_ALIVE,
-        timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_graceful_shutdown=math.ceil(grace_seconds),
     )
     _Server(config).run()

@@ -19,7 +19,7 @@ from shared.web.correlation import CorrelationMiddleware
 from shared.web.cors import cors
 from shared.web.documentation import Service, health
 from shared.web.head import HeadMiddleware
-from shared.web.health import Check, health_router
+from shared.web.health import STOPPING, Check, health_router
 from shared.web.identity import IdentityMiddleware, LoopbackOnly
 from shared.web.openapi import complete
 from shared.web.origin import OriginGuard
@@ -89,14 +89,13 @@ def create_service(
     `origins` are let in; `inner_middleware` stands behind all that. `end` ends, when the service ends, what has no end
     of its own.
     """
-    checks = {**checks, "not stopping": admission.check}
     if verifier is not None:
         checks = {**checks, "token keys": verifier.source.check}
         warnings = {**(warnings or {}), "token keys": verifier.source.require_current}
-    guarded = [*routers, Guarded(health_router(checks, warnings or {}), OPEN)]
+    guarded = [*routers, Guarded(health_router(checks, warnings or {}, admission.check), OPEN)]
     rules = AccessRules(guarded)
     app = _App(
-        replace(service, chapters=[*service.chapters, health(checks)]),
+        replace(service, chapters=[*service.chapters, health([*checks, STOPPING])]),
         rules,
         lifespan=_served(
             lifespan if verifier is None else _with_keys(lifespan, verifier), admission, end, drain_seconds

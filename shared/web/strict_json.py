@@ -121,6 +121,8 @@ class StrictJsonRoute(APIRoute):
             strict = _StrictRequest(request.scope, request.receive)
             if takes_body and not await _is_json(strict):
                 raise HTTPException(415, "the body must be application/json, in UTF-8")
+            if takes_body:
+                await strict.body()  # FastAPI would make a 400 of whatever reading it raises.
             return await handle(strict)
 
         return handler

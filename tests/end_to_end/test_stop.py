@@ -15,7 +15,7 @@ from tests.support.waiting import wait_until
 
 async def test_a_command_in_flight_is_answered_and_others_are_turned_away(database: str, engine: AsyncEngine) -> None:
     async with (
-        service("command", database, DAICHO_DRAIN_SECONDS="1.5") as commands,
+        service("command", database, DAICHO_DRAIN_SECONDS="300", DAICHO_MAX_REQUESTS="2") as commands,
         httpx.AsyncClient(base_url=commands.url, timeout=30) as http,
     ):
         async with appends_held(database):
@@ -24,6 +24,8 @@ async def test_a_command_in_flight_is_answered_and_others_are_turned_away(databa
             commands.tell(signal.SIGTERM)
             await wait_until(lambda: _says_that_it_stops(commands), "it is not ready")
             late = asyncio.create_task(place(http))
+            await wait_until(lambda: _is_full(commands), "the second command is being worked on")
+            commands.tell(signal.SIGTERM)
             await wait_until(lambda: _is_closed(commands), "it lets no one in")
         answers = [await in_flight, await late]
         assert await commands.ended() == 0
@@ -43,6 +45,12 @@ async def _says_that_it_stops(process: Process) -> bool:
     async with httpx.AsyncClient() as http:
         answer = await http.get(f"{process.url}/health/ready")
     return answer.status_code == 503 and answer.json()["checks"]["not stopping"] == "It is stopping."
+
+
+async def _is_full(process: Process) -> bool:
+    async with httpx.AsyncClient() as http:
+        answer = await http.get(f"{process.url}/none")
+    return answer.status_code == 503
 
 
 async def _is_closed(process: Process) -> bool:

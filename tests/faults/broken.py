@@ -16,7 +16,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 import command_service.main
 import query_service.main
 from command_service import postgres_store
-from command_service.errors import OutcomeUnknown
 from command_service.event_store import Commit, Outcome
 from command_service.idempotency import IdempotencyKey
 from command_service.postgres_store import PostgresEventStore
@@ -25,6 +24,7 @@ from query_service.checkpoints import Checkpoint
 from query_service.projected_position import ProjectedPosition
 from query_service.reading import ReadModel
 from shared.database import translate_errors
+from shared.errors import OutcomeUnknown
 from shared.event_log.events import EventId, Position
 from shared.ids import new_id
 

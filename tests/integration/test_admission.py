@@ -1,18 +1,23 @@
 """I10: so many requests are worked on at once; the next is told so at once, and health is answered all the same."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from functools import partial
 
 import httpx
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from command_service.app import create_app
+from shared.web.admission import Admission
 from tests.integration.test_overload import appends_held
-from tests.support.apps import ORDER, command_service
+from tests.integration.test_slow_clients import connected, said
+from tests.support.apps import ORDER, command_service, command_settings
 from tests.support.http import assert_problem, events, place
-from tests.support.served import PROTOCOL, commands_served, served
+from tests.support.served import PROTOCOL, commands_served, served, serving
 from tests.support.waiting import wait_until
 
 MOST = 3
@@ -101,3 +106,51 @@ async def test_reads_that_wait_for_a_position_take_no_place(database: str) -> No
 
 async def _wait(app: object, count: int) -> bool:
     return app.state.admission.aside == count  # type: ignore[attr-defined,no-any-return]
+
+
+async def test_bodies_that_end_at_once_take_no_more_places_than_there_are(database: str, engine: AsyncEngine) -> None:
+    app = create_app(command_settings(database, max_requests=MOST))
+    async with serving(app) as (port, _), AsyncExitStack() as stack:
+        content = json.dumps(ORDER).encode()
+        head = b"POST /orders HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n"
+        sent = head + b"Content-Length: %d\r\n\r\n" % len(content) + content[:-1]
+        clients = [await stack.enter_async_context(connected(port, sent)) for _ in range(20)]
+        admission = app.state.admission
+        await wait_until(lambda: _are_aside(admission, 20), "all are on their way")
+        async with appends_held(database):
+            for _, writer in clients:
+                writer.write(content[-1:])
+            await wait_until(lambda: _are_shed(admission, 20 - MOST), "all but a few are refused")
+            assert admission.in_flight == MOST
+        answers = [await said(reader) for reader, _ in clients]
+    assert sorted(answer[9:12] for answer in answers) == [b"201"] * MOST + [b"503"] * (20 - MOST)
+    assert sum(b"urn:daicho:problem:overloaded" in answer for answer in answers) == 20 - MOST
+    assert len(await events(engine)) == MOST
+
+
+async def test_large_bodies_are_bounded_together_and_small_ones_come_all_the_same(database: str) -> None:
+    app = create_app(command_settings(database))
+    admission = app.state.admission
+    admission.bounds = replace(admission.bounds, body_bytes=200_000)
+    large = json.dumps({**ORDER, "customer_name": "x" * 250_000}).encode()
+    head = b"POST /orders HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    sent = head % len(large) + large[:200_000]
+    async with serving(app) as (port, _), connected(port, sent):
+        await wait_until(lambda: _holds(admission, 100_000), "a large body is on its way")
+        async with connected(port, sent) as (reader, _):
+            assert b" 503 " in await reader.readline()
+        async with httpx.AsyncClient() as http:
+            assert (await http.post(f"http://127.0.0.1:{port}/orders", json=ORDER)).status_code == 201
+    assert admission.body_bytes == 0
+
+
+async def _holds(admission: Admission, least: int) -> bool:
+    return admission.body_bytes >= least
+
+
+async def _are_aside(admission: Admission, count: int) -> bool:
+    return admission.aside == count
+
+
+async def _are_shed(admission: Admission, count: int) -> bool:
+    return admission.shed == count

@@ -8,17 +8,12 @@ from dataclasses import replace
 import pytest
 
 from command_service.command_handler import MAX_ATTEMPTS
-from command_service.errors import (
-    AppendRefused,
-    ConcurrencyConflict,
-    OutcomeUnknown,
-    VersionMismatch,
-)
+from command_service.errors import AppendRefused, ConcurrencyConflict, VersionMismatch
 from command_service.event_store import Commit, Conflict, Outcome
 from command_service.memory_store import InMemoryEventStore
 from command_service.orders.commands import CancelOrder, ConfirmOrder, ShipOrder
 from command_service.orders.errors import InvalidTransition, OrderAlreadyExists, OrderNotFound
-from shared.errors import DaichoError, DatabaseUnavailable, Overloaded
+from shared.errors import DaichoError, DatabaseUnavailable, OutcomeUnknown, Overloaded
 from shared.event_log.events import Position, RecordedEvent, StreamId, Version
 from tests.support.events import WHEN
 from tests.unit.handlers import PLACE, Handler, a_context, a_handler, an_idle_handler, an_order

@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from command_service.errors import AppendRefused, OutcomeUnknown
+from command_service.errors import AppendRefused
 from command_service.event_store import Appended, Duplicate
 from command_service.group_commit import GroupCommit, Limits
-from shared.errors import DaichoError, DatabaseUnavailable, Overloaded
+from shared.errors import DaichoError, DatabaseUnavailable, OutcomeUnknown, Overloaded
 from tests.support.events import a_commit, a_stream
 from tests.support.waiting import wait_until
 from tests.unit.gated_store import GatedStore, hold, running, start

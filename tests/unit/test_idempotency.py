@@ -6,13 +6,13 @@ from uuid import UUID
 
 import pytest
 
-from command_service.errors import IdempotencyKeyReused, OutcomeUnknown
+from command_service.errors import IdempotencyKeyReused
 from command_service.event_store import Commit, Outcome
 from command_service.idempotency import IdempotencyKey
 from command_service.memory_store import InMemoryEventStore
 from command_service.orders.commands import ConfirmOrder, ShipOrder
 from command_service.orders.errors import InvalidTransition
-from shared.errors import DatabaseUnavailable
+from shared.errors import DatabaseUnavailable, OutcomeUnknown
 from shared.event_log.events import EventId, RecordedEvent, StreamId
 from tests.support.events import WHEN
 from tests.unit.handlers import PLACE, Handler, a_context, a_handler, an_idle_handler, an_order
