@@ -157,6 +157,31 @@ async def test_a_connection_that_is_dead_without_a_word_is_noticed(dashboard: Da
         dashboard.requests[:] = [url for url in dashboard.requests if not url.startswith(proxy.url)]
 
 
+async def test_a_stream_that_is_never_answered_is_asked_for_again(dashboard: Dashboard) -> None:
+    """A browser whose connections are all in use, or a proxy, keeps the request to itself."""
+    page = await (await dashboard.context()).new_page()
+    await page.clock.install()
+    swallowed: list[Route] = []
+
+    async def swallow_the_first(route: Route) -> None:
+        if swallowed:
+            await route.continue_()
+        else:
+            swallowed.append(route)
+
+    await page.route("**/events/stream", swallow_the_first)
+    async with page.expect_request("**/events/stream"):
+        await page.goto(dashboard.query.url)
+    await page.clock.run_for(19_000)
+    await expect(page.locator("#connection")).to_have_attribute("data-state", "connecting")
+    await dashboard.place("Unheard")
+    await page.clock.run_for(2_000)
+    await page.wait_for_selector("#connection[data-state=reconnecting]")
+    await page.clock.run_for(1_000)
+    await live(page)
+    await expect(page.locator(".feed")).to_contain_text("Unheard")
+
+
 async def test_a_tab_that_nobody_sees_gives_its_connection_back(dashboard: Dashboard) -> None:
     page = await (await dashboard.context()).new_page()
     await page.clock.install()
