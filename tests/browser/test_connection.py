@@ -1,6 +1,7 @@
 """The connection goes and comes back: what is shown is right again, and nothing was loaded anew."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -172,10 +173,9 @@ async def test_a_stream_that_is_never_answered_is_asked_for_again(dashboard: Das
     await page.route("**/events/stream", swallow_the_first)
     async with page.expect_request("**/events/stream"):
         await page.goto(dashboard.query.url)
-    await page.clock.run_for(19_000)
     await expect(page.locator("#connection")).to_have_attribute("data-state", "connecting")
     await dashboard.place("Unheard")
-    await page.clock.run_for(2_000)
+    await page.clock.run_for(21_000)
     await page.wait_for_selector("#connection[data-state=reconnecting]")
     await page.clock.run_for(1_000)
     await live(page)
@@ -196,18 +196,20 @@ async def test_a_tab_that_nobody_sees_gives_its_connection_back(dashboard: Dashb
     await page.goto(dashboard.query.url)
     await live(page)
     await page.evaluate("look(true)")
-    await page.clock.run_for(10_000)
     await dashboard.place("Unseen")
     await expect(page.locator(".feed")).to_contain_text("Unseen", use_inner_text=False)
-    await page.clock.run_for(19_000)
+    await page.evaluate("look(false)")
+    await page.clock.pause_at(datetime.now(UTC) + timedelta(minutes=5))
+    await page.evaluate("look(true)")
+    await page.clock.run_for(29_000)
     assert ended == []
     async with page.expect_event("requestfailed"):
         await page.clock.run_for(2_000)
     assert ended == [f"{dashboard.query.url}/events/stream"]
     await dashboard.place("Meanwhile")
+    await page.clock.resume()
     await page.evaluate("look(false)")
     await expect(page.locator(".feed")).to_have_count(1)
-    await page.clock.run_for(1_000)
     await expect(page.locator(".feed")).to_contain_text("Meanwhile")
     await expect(tile(page, "Orders today")).to_have_text("2")
 
