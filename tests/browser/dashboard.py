@@ -98,5 +98,5 @@ async def dashboard_on(
     finally:
         await command.stop()
         await query.stop()
-    assert running.complaints == []
+    assert not running.complaints, running.complaints
     assert running.hosts() <= {command.url, query.url}, "another host was asked something"

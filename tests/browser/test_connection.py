@@ -1,6 +1,7 @@
 """The connection goes and comes back: what is shown is right again, and nothing was loaded anew."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -14,6 +15,12 @@ from tests.support.orders import commit, placed
 from tests.support.proxy import proxied
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+
+LISTEN = """async () => {
+    const { ledger } = await import(document.querySelector("link[rel=modulepreload][href*='/ledger.']").href);
+    globalThis.heard = new Promise((resolve) => { ledger.addEventListener("event", () => resolve(), { once: true }); });
+}"""
+"""While the page's clock stands still: an event has come."""
 
 
 async def loads(page: Page) -> int:
@@ -157,6 +164,32 @@ async def test_a_connection_that_is_dead_without_a_word_is_noticed(dashboard: Da
         dashboard.requests[:] = [url for url in dashboard.requests if not url.startswith(proxy.url)]
 
 
+async def test_a_stream_that_is_never_answered_is_asked_for_again(dashboard: Dashboard) -> None:
+    """A browser whose connections are all in use, or a proxy, keeps the request to itself."""
+    page = await (await dashboard.context()).new_page()
+    await page.clock.install()
+    swallowed: list[Route] = []
+
+    async def swallow_two(route: Route) -> None:
+        if len(swallowed) == 2:
+            await route.continue_()
+        else:
+            swallowed.append(route)
+
+    await page.route("**/events/stream", swallow_two)
+    async with page.expect_request("**/events/stream"):
+        await page.goto(dashboard.query.url)
+    await expect(page.locator("#connection")).to_have_attribute("data-state", "connecting")
+    await dashboard.place("Unheard")
+    await page.clock.run_for(21_000)
+    await page.wait_for_selector("#connection[data-state=reconnecting]")
+    async with page.expect_request("**/events/stream"):
+        await page.clock.run_for(1_000)
+    await page.clock.run_for(21_000)
+    await live(page)
+    await expect(page.locator(".feed")).to_contain_text("Unheard")
+
+
 async def test_a_tab_that_nobody_sees_gives_its_connection_back(dashboard: Dashboard) -> None:
     page = await (await dashboard.context()).new_page()
     await page.clock.install()
@@ -170,19 +203,22 @@ async def test_a_tab_that_nobody_sees_gives_its_connection_back(dashboard: Dashb
     page.on("requestfailed", lambda request: ended.append(request.url))
     await page.goto(dashboard.query.url)
     await live(page)
+    await page.clock.pause_at(datetime.now(UTC) + timedelta(seconds=10))
     await page.evaluate("look(true)")
     await page.clock.run_for(10_000)
+    await page.evaluate(LISTEN)
     await dashboard.place("Unseen")
-    await expect(page.locator(".feed")).to_contain_text("Unseen", use_inner_text=False)
+    await page.evaluate("heard")
     await page.clock.run_for(19_000)
+    await expect(page.locator(".feed")).to_contain_text("Unseen", use_inner_text=False)
     assert ended == []
     async with page.expect_event("requestfailed"):
         await page.clock.run_for(2_000)
     assert ended == [f"{dashboard.query.url}/events/stream"]
     await dashboard.place("Meanwhile")
+    await page.clock.resume()
     await page.evaluate("look(false)")
     await expect(page.locator(".feed")).to_have_count(1)
-    await page.clock.run_for(1_000)
     await expect(page.locator(".feed")).to_contain_text("Meanwhile")
     await expect(tile(page, "Orders today")).to_have_text("2")
 

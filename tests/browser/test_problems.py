@@ -69,7 +69,7 @@ async def test_a_filter_that_is_not_valid_is_told_beside_it(dashboard: Dashboard
     page = await dashboard.window("/?min_total=1e")
     field = page.get_by_label("Total at least")
     await expect(field).to_have_attribute("aria-invalid", "true")
-    await expect(page.locator("#f-min_total-error")).to_contain_text("decimal")
+    await expect(page.locator("#f-min_total-error")).to_contain_text("must be a number")
     await field.fill("70")
     await expect(page.locator("section.orders tbody tr")).to_have_count(1)
     await expect(page.locator("#f-min_total-error")).to_be_empty()
@@ -115,6 +115,37 @@ async def test_an_answer_that_was_lost_does_not_place_an_order_twice(dashboard: 
     await expect(tile(page, "Orders today")).to_have_text("1")
     assert len(keys) == 2
     assert keys[0] == keys[1] is not None
+
+
+async def test_what_a_proxy_answers_in_its_stead_does_not_place_an_order_twice(dashboard: Dashboard) -> None:
+    page = await dashboard.window()
+    keys: list[str | None] = []
+    statuses = [408, 500, 504]
+
+    async def answer_instead(route: Route) -> None:
+        if route.request.method != "POST":
+            await route.continue_()
+            return
+        keys.append(route.request.headers.get("idempotency-key"))
+        answer = await route.fetch()
+        if statuses:
+            await route.fulfill(response=answer, status=statuses.pop(), content_type="text/html", body="<h1>Away</h1>")
+        else:
+            await route.fulfill(response=answer)
+
+    await page.route(f"{dashboard.command.url}/**", answer_instead)
+    await fill(page)
+    await submit(page)
+    await expect(page.get_by_role("heading", name="Order of Ben")).to_be_visible()
+    await page.get_by_role("link", name="Overview").first.click()
+    await expect(tile(page, "Orders today")).to_have_text("1")
+    assert len(keys) == 4
+    assert len(set(keys)) == 1
+    statuses[:] = [504] * 4
+    await fill(page)
+    await submit(page)
+    message = page.get_by_role("dialog").locator("form > .message")
+    await expect(message).to_have_text(re.compile("The answer was 504. Whether it was done is not known."))
 
 
 async def test_a_command_service_that_is_away_is_told_and_trying_again_is_safe(dashboard: Dashboard) -> None:

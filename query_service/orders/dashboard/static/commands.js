@@ -32,13 +32,13 @@ function newKey() {
   return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** Tries again where that may help. */
+/** Tries again where that may help: a proxy's answer, too, may be about a command that was carried out. */
 async function trying(send) {
   for (let left = TRIES - 1; ; left -= 1) {
     try {
       return await send();
     } catch (problem) {
-      const mayHelp = problem instanceof Problem && (problem.status === 0 || problem.status === 503);
+      const mayHelp = problem instanceof Problem && (problem.status === 0 || problem.status === 408 || problem.status >= 500);
       if (!mayHelp) throw problem;
       if (left === 0) throw notKnown(problem);
       await new Promise((resolve) => setTimeout(resolve, PAUSE * (TRIES - left)));

@@ -25,6 +25,7 @@ class Ledger extends EventTarget {
   seen = Number(page.head || 0);
   #wanted = Number(page.head || 0);
   #source = null;
+  #isOpen = false;
   #timer = 0;
   #hiding = 0;
   #steady = 0;
@@ -71,6 +72,7 @@ class Ledger extends EventTarget {
   async #open(after) {
     this.#close();
     const { signal } = (this.#source = new AbortController());
+    this.#listen(); // A request that waits for a free connection waits for ever.
     try {
       await follow("events/stream", after, signal, () => this.#opened(), (message) => this.#take(message));
       if (!signal.aborted) this.#lost();
@@ -82,6 +84,7 @@ class Ledger extends EventTarget {
 
   #opened() {
     const wasLost = this.state !== "connecting";
+    this.#isOpen = true;
     this.#steady = setTimeout(() => { this.#delay = 0; }, LONGEST_DELAY);
     this.#listen();
     this.#become("live");
@@ -108,14 +111,16 @@ class Ledger extends EventTarget {
   }
 
   async #check() {
-    const { seen } = this;
+    const [seen, source] = [this.seen, this.#source];
     try {
       const { position } = await this.#head();
+      if (source !== this.#source) return;
+      if (!this.#isOpen) this.#lost();
       // An event that came meanwhile is a sign of life itself.
-      if (position === seen || this.seen > seen) this.#listen();
+      else if (position === seen || this.seen > seen) this.#listen();
       else this.#resume();
     } catch (problem) {
-      this.#lost(problem);
+      if (source === this.#source) this.#lost(problem);
     }
   }
 
@@ -174,6 +179,7 @@ class Ledger extends EventTarget {
     clearTimeout(this.#steady);
     this.#source?.abort();
     this.#source = null;
+    this.#isOpen = false;
   }
 
   #become(state) {

@@ -114,6 +114,7 @@ function feed(root) {
     keep(list, ledger.recent, ({ position }) => position, entry);
   }
   function summary() {
+    if (!ledger.recent.length) return; // After a long absence they are yet to come.
     const count = ledger.seen - told;
     told = ledger.seen;
     if (count && !ledger.paused) announce(`${plural(count, "new event")}, the last: ${happened(ledger.recent[0]).title}.`);

@@ -58,7 +58,7 @@ export const session = new Session();
 export async function request(url, options = {}, patience = PATIENCE) {
   if (session.isMissing) throw new Problem({ status: 401, title: "An access token is needed." });
   const response = await answer(url, { signal: AbortSignal.timeout(patience), ...options }, session.token);
-  return { headers: response.headers, body: await reached(content(response)) };
+  return { headers: response.headers, body: await reached(response.json()) };
 }
 
 /**
@@ -90,15 +90,16 @@ async function answer(url, options, token) {
   const headers = { ...options.headers, ...(token && { Authorization: `Bearer ${token}` }) };
   const response = await reached(fetch(url, { ...options, headers }));
   if (response.ok) return response;
-  const problem = new Problem(await reached(content(response)));
+  const problem = await reached(refusal(response));
   if (problem.status === 401) session.refuse(token, problem);
   throw problem;
 }
 
-async function content(response) {
+/** What is no problem of ours, as a proxy's page, is told of by its status. */
+async function refusal(response) {
   const text = await response.text();
-  const isJson = response.headers.get("Content-Type")?.includes("json");
-  return isJson ? JSON.parse(text) : { status: response.status, title: `The answer was ${response.status}.` };
+  const isOurs = response.headers.get("Content-Type")?.includes("problem+json");
+  return new Problem({ title: `The answer was ${response.status}.`, ...(isOurs && JSON.parse(text)), status: response.status });
 }
 
 async function reached(work) {
