@@ -64,7 +64,9 @@ class DataDirInUse(OperatorError):
     """Another `daicho up` runs on this data directory."""
 
     def __init__(self, data_dir: Path) -> None:
-        super().__init__(f"`daicho up` or `daicho demo` is running on {data_dir}: stop it, or set DAICHO_DATA_DIR to another folder")
+        super().__init__(
+            f"`daicho up` or `daicho demo` is running on {data_dir}: stop it, or set DAICHO_DATA_DIR to another folder"
+        )
 
 
 class DataDirUnusable(OperatorError):
