@@ -10,7 +10,7 @@ SITE := .site
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo migrate check audit fix test browser load faults docs golden reference api bench bench-growth requirements clean
+.PHONY: help up demo migrate check audit fix test browser load walks faults docs golden reference api bench bench-growth requirements clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ browser: $(DEV) ## the dashboard in Chromium, with 100,000 orders of history; sk
 load: $(DEV) ## crash tests, tests at full size (320,000 commands, a log of 1,000,000 events, 1,000 streams), and whole walks: tutorial, demo, generated clients
 	$(BIN)/python -m pytest -m load -rP --commands 5000 --events 1000000 --clients 1000 --streamed 10000 --kills 10
 	$(BIN)/python -m pytest tests/integration/test_query_plans.py --orders 1000000 --timeout 600
+
+walks: $(DEV) ## the documentation's walks and the generated clients, as parts of `make load`
+	$(BIN)/python -m pytest -m load -rP tests/end_to_end/test_tutorial.py tests/end_to_end/test_demo.py tests/end_to_end/test_generated_client.py
 
 faults: $(DEV) ## real processes under load and faults: a fixed seed and three at random, and builds broken on purpose
 	$(BIN)/python -m pytest -m faults --session-timeout 600
