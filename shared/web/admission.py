@@ -118,10 +118,12 @@ class AdmissionMiddleware:
             await _refuse(admission.refusal(scope["path"]), send)
             return
         exchange = _Exchange(admission, scope, receive, send)
+        # What has no body to come gets the server's own, by which an event stream can cut its connection.
+        receiving = receive if exchange.has_come else exchange.receive
         admission.in_flight += 1
         try:
             with nullcontext() if is_counted else admission.waiting():
-                await self._app(scope, exchange.receive, exchange.send)
+                await self._app(scope, receiving, exchange.send)
         except asyncio.CancelledError:
             if exchange.is_answered:
                 raise
@@ -141,7 +143,7 @@ class _Exchange:
         self._admission = admission
         self._path = scope["path"]
         self._changes = scope["method"] == "POST"
-        self._has_come = not (self._changes and admission.counts(self._path))
+        self.has_come = not (self._changes and admission.counts(self._path))
         self._receive = receive
         self._send = send
         self._size = 0
@@ -154,7 +156,7 @@ class _Exchange:
 
     async def receive(self) -> Message:
         """Receive a part of the body. Raises `Overloaded` if there is no room for it, or none to work on it."""
-        if self._has_come:
+        if self.has_come:
             return await self._receive()
         admission = self._admission
         with admission.waiting():
@@ -162,10 +164,10 @@ class _Exchange:
         before = self.body_bytes
         self._size += len(message.get("body", b""))
         admission.body_bytes += self.body_bytes - before
-        self._has_come = not message.get("more_body", False)
+        self.has_come = not message.get("more_body", False)
         if self.body_bytes and admission.body_bytes > admission.bounds.body_bytes:
             raise admission.overloaded("Too many large bodies have come at once.")
-        if self._has_come and admission.refuses(admission.in_flight - 1):
+        if self.has_come and admission.refuses(admission.in_flight - 1):
             raise admission.overloaded("Too many requests are being worked on.")
         return message
 
@@ -176,7 +178,7 @@ class _Exchange:
 
     def given_up(self) -> bytes:
         """Give the problem of a request that the server ends before it is answered."""
-        if self._changes and self._has_come:
+        if self._changes and self.has_come:
             return _problem(OutcomeUnknown(), self._path)
         return _problem(Overloaded("The service has stopped before it was done."), self._path)
 

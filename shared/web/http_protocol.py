@@ -127,12 +127,12 @@ class BoundedHttp(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """See that the head was not too large, which raising ends the parser's work over, and that there is room."""
         self._unfinished = 0
-        self._read_path()
         if self._chunk > MAX_HEAD_BYTES:
             size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
             if size > MAX_HEAD_BYTES:
                 self._is_too_large = True
                 raise ValueError("the head is too large")
+        self._read_path()
         if len(self.pipeline) >= _MOST_PIPELINED:
             self.transport.abort()  # uvicorn would queue as many as come.
         if self.transport.is_closing():

@@ -96,7 +96,10 @@ class _StrictRequest(Request):
 
 async def read_body(request: Request, limit: int) -> bytes:
     """Read a body of at most so many bytes. Raises `HTTPException` for a larger one, and for one that does not come whole."""
-    if int(request.headers.get("content-length", 0)) > limit:
+    declared = request.headers.get("content-length", "0")
+    if not (declared.isascii() and declared.isdigit()):
+        raise HTTPException(400, "Content-Length is no number")
+    if len(declared) > _MAX_DIGITS or int(declared) > limit:
         raise HTTPException(413, f"the limit is {limit} bytes")
     body = bytearray()
     try:

@@ -54,7 +54,7 @@ async def test_what_dies_is_started_again(data_dir: Path) -> None:
             victim.kill()
             await wait_until(lambda victim=victim: _gone(victim), "the killed process is gone")  # type: ignore[misc]
             await wait_until(up.ready, "everything is ready again", 60)
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(timeout=30) as http:
             assert (await http.post(f"{up.commands}/orders", json=ORDER)).status_code == 201
 
 
