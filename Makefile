@@ -1,5 +1,6 @@
 # The project's commands. `make help` lists them.
 PYTHON ?= python3
+WORKERS ?= 4
 VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
@@ -41,7 +42,7 @@ fix: $(DEV) ## mend what lint and format can mend
 	$(BIN)/ruff format .
 
 test: $(DEV) ## the test suite, against a real PostgreSQL
-	$(BIN)/python -m pytest -m "not load and not faults and not browser" -n 4
+	$(BIN)/python -m pytest -m "not load and not faults and not browser" -n $(WORKERS)
 
 browser: $(DEV) ## the dashboard in Chromium, with 100,000 orders of history; skipped where there is no Chromium
 	$(BIN)/python -m pytest -m browser -rsP --history 100000
@@ -54,7 +55,7 @@ walks: $(DEV) ## the documentation's walks and the generated clients, as parts o
 	$(BIN)/python -m pytest -m load -rP tests/end_to_end/test_tutorial.py tests/end_to_end/test_demo.py tests/end_to_end/test_generated_client.py
 
 faults: $(DEV) ## real processes under load and faults: a fixed seed and three at random, and builds broken on purpose
-	$(BIN)/python -m pytest -m faults --session-timeout 600
+	$(BIN)/python -m pytest -m faults --session-timeout 600 $(ARGS)
 
 docs: $(DEV) ## the documentation as a site, in .site/
 	$(BIN)/sphinx-build --quiet --fresh-env --fail-on-warning docs $(SITE)
