@@ -15,6 +15,8 @@ class TaskDied(DaichoError):
     """A background task ended with an error and has not yet been seen well again."""
 
 
+_AGAIN_SECONDS = 5.0
+"""A task that has not ended by then is told again to end."""
 _STEADY_SECONDS = 30.0
 """A task that lived this long is restarted at once."""
 
@@ -44,9 +46,12 @@ class Supervisor:
 
     async def __aexit__(self, *_: object) -> None:
         """End every task."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        pending = set(self._tasks)
+        while pending:
+            for task in pending:
+                task.cancel()
+            # A cancellation can be lost to an error of what it interrupts, such as a rollback on a broken connection.
+            _done, pending = await asyncio.wait(pending, timeout=_AGAIN_SECONDS)
 
     async def _keep_running(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         delays = _delays()
