@@ -1,5 +1,6 @@
 """A line of a bulk request: a command, with what the path and the headers of its own request would tell."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from string import Formatter
 from typing import Annotated, Any, ClassVar
@@ -14,7 +15,7 @@ _APART = frozenset({"command", "key", "expected_version"})
 """What is no part of the command's own body."""
 
 
-class CommandLine(BaseModel):
+class CommandLine(BaseModel, ABC):
     """Base class of an aggregate's lines, each of which is one of its commands as well; `command` names it.
 
     `path` is that of the command's own route behind the collection's, with members in braces, and `success` the status there;
@@ -36,9 +37,9 @@ class CommandLine(BaseModel):
         examples=[1],
     )
 
+    @abstractmethod
     def stream(self) -> StreamId:
         """Give the stream that the command is for."""
-        raise NotImplementedError
 
     def idempotency_key(self, members: Mapping[str, Any], principal: str, collection: str) -> IdempotencyKey | None:
         """Give the key, which stands for the request that this line is in short; `members` are the line's as they came."""
