@@ -45,7 +45,7 @@ test: $(DEV) ## the test suite, against a real PostgreSQL
 	$(BIN)/python -m pytest -m "not load and not faults and not browser" -n $(WORKERS)
 
 browser: $(DEV) ## the dashboard in Chromium, with 100,000 orders of history; skipped where there is no Chromium
-	$(BIN)/python -m pytest -m browser -rsP --history 100000
+	$(BIN)/python -m pytest -m browser -rsP --history 100000 -n 2
 
 load: $(DEV) ## crash tests, tests at full size (320,000 commands, a log of 1,000,000 events, 1,000 streams), and whole walks: tutorial, demo, generated clients
 	$(BIN)/python -m pytest -m load -rP --commands 5000 --events 1000000 --clients 1000 --streamed 10000 --kills 10
