@@ -57,7 +57,7 @@ export function order(root, id) {
     if (!looked) return;
     document.title = `Order of ${looked.customer_name} · Daicho`;
     parts.root.classList.toggle("past", chosen !== null);
-    write(parts.name, looked.customer_name);
+    write(parts.name, ` of ${looked.customer_name}`);
     parts.status.replaceChildren(chip(looked.status), h("span", { class: "version" }, `Version ${looked.version}`));
     parts.banner.hidden = chosen === null;
     if (chosen !== null) write(parts.banner.firstElementChild, `As it was at version ${chosen} of ${now.version}: ${statusName(looked.status).toLowerCase()}. This is not how it is now.`);
@@ -82,7 +82,7 @@ function tell(notice, text) {
 }
 
 function frame(root, id) {
-  const name = h("span", {}, "…");
+  const name = h("span", {}, "");
   const status = h("p", { class: "order-status", role: "status" });
   const notice = h("p", { class: "notice", role: "status", hidden: true });
   const banner = h("div", { class: "banner", hidden: true, role: "status" }, h("p", {}), h("button", { type: "button" }, "Back to now"));
@@ -102,7 +102,7 @@ function frame(root, id) {
   root.append(
     h("div", { class: "heading" },
       h("div", {}, h("p", { class: "crumb" }, h("a", { href: location.pathname }, "Overview"), " / Order"),
-        h("h1", { tabindex: "-1" }, "Order of ", name), h("p", { class: "subtitle id" }, id)), status),
+        h("h1", { tabindex: "-1" }, "Order", name), h("p", { class: "subtitle id" }, id)), status),
     notice, content);
   return { root, name, status, notice, banner, lines, total, facts, deeds, beside, content };
 }

@@ -21,7 +21,7 @@ const DAY = new Intl.DateTimeFormat("en-GB", { weekday: "long", day: "numeric", 
 /** Shows it; `close` ends what keeps it up to date. */
 export function overview(root) {
   document.title = "Overview · Daicho";
-  const heading = h("p", { class: "subtitle" });
+  const heading = h("p", { class: "subtitle" }, "Loading …");
   root.append(h("div", { class: "heading" }, h("h1", { tabindex: "-1" }, "Overview"), heading));
   const parts = [figures(root, heading), orders(root), feed(root)];
   return { close: () => parts.forEach((part) => part.close()), moved: () => parts[1].moved() };
@@ -60,6 +60,7 @@ function figures(root, heading) {
     },
     fail: (problem) => {
       tell(notice, excuse("These figures", problem));
+      if (!tiles.children.length) write(heading, "");
       for (const part of parts) part.hidden ||= problem.status === 403 || !tiles.children.length;
     },
   });
@@ -143,7 +144,7 @@ function entry(event) {
 
 /** Makes two charts of one look, a line that reads out a day, and the same as a table; `show` draws days, `close` lets go of the page. */
 function charts() {
-  const readout = h("p", { class: "readout" });
+  const readout = h("p", { class: "readout" }, "Loading …");
   const rows = h("tbody");
   const colours = h("span", { class: "colours", hidden: true }, h("i", { class: "placed" }), h("i", { class: "shipped" }), h("i", { class: "axis" }), h("i", { class: "grid" }));
   const frames = ["Orders", "Amount"].map((name) => h("figure", { class: "chart" },
