@@ -61,7 +61,7 @@ async def run_rebuild(settings: OperatorSettings, names: Sequence[str], instead:
         given_up = [name for name in done if now[name] == before[name]]
         for status in await _statuses(side):
             if status.name in done and status.name not in given_up:
-                typer.echo(outcome(status))
+                typer.echo(outcome(status, "undone" if instead == "undo" else "rebuilt"))
         if given_up:
             raise RebuildGivenUp(given_up)
 
@@ -118,15 +118,14 @@ async def _statuses(side: ReadSide) -> list[ProjectionStatus]:
     return await ProjectionStatuses(side.log, side.read_engine, side.projections).list()
 
 
-def outcome(status: ProjectionStatus) -> str:
-    """Say what a rebuild found."""
+def outcome(status: ProjectionStatus, deed: str = "rebuilt") -> str:
+    """Say what a rebuild, or its undoing, found."""
     report = status.last_rebuild or {}
+    done = f"{status.name}: {deed}, at position {status.position:,}"
     if not report.get("compared"):
-        return (
-            f"{status.name}: rebuilt, at position {status.position:,}; not compared, the old tables were at another one"
-        )
+        return f"{done}; not compared, the old tables were at another one"
     found = []
     for name, table in report["tables"].items():
         if count := table["different_rows"]:
             found.append(f"{count:,} rows of {name} were different, such as {', '.join(table['examples'])}")
-    return f"{status.name}: rebuilt, at position {status.position:,}; {'; '.join(found) or 'nothing was different'}"
+    return f"{done}; {'; '.join(found) or 'nothing was different'}"

@@ -27,6 +27,7 @@ from shared.supervision import Supervisor
 _logger = logging.getLogger(__name__)
 
 _POSTGRES_CHECK_SECONDS = 1.0
+_TOKENS = "\n  A token    daicho token --scope orders:write --scope orders:read --scope operations\n"
 
 
 async def up(settings: OperatorSettings, *, with_identity: bool = False) -> None:
@@ -64,9 +65,8 @@ async def serving(
         supervisor.start("command service", partial(command.run, for_commands, for_command.stop_seconds))
         supervisor.start("query service", partial(query.run, for_queries, for_query.stop_seconds))
         if await _all_ready((command, query), stop):
-            typer.echo(
-                f"\n  commands   {command.url}\n  queries    {query.url}\n  dashboard  {query.url}/\n\n  Ctrl-C stops.\n"
-            )
+            typer.echo(f"\n  commands   {command.url}\n  queries    {query.url}\n  dashboard  {query.url}/")
+            typer.echo(f"{_TOKENS if identity else ''}\n  Ctrl-C stops.\n")
         yield
         typer.echo("stopping …")
 

@@ -1,6 +1,8 @@
 """Settings of the query service."""
 
-from pydantic import Field, SecretStr, field_validator
+from typing import Self
+
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from shared.database_url import database_url
 from shared.settings import PublicUrl, ServiceSettings
@@ -66,6 +68,14 @@ class QuerySettings(ServiceSettings):
         if url is not None:
             database_url(url.get_secret_value())
         return url
+
+    @model_validator(mode="after")
+    def _room_beside_streams(self) -> Self:
+        if self.max_streams >= self.max_connections:
+            raise ValueError(
+                "DAICHO_MAX_STREAMS must be less than DAICHO_MAX_CONNECTIONS: each stream keeps a connection"
+            )
+        return self
 
     @property
     def grace_seconds(self) -> float:

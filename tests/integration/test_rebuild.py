@@ -291,6 +291,7 @@ async def test_the_command_rebuilds_undoes_and_finishes_without_a_service(databa
     await assert_read_models_equal_a_replay(engine)
     code, output = await daicho(database, "rebuild", "order_items", "--undo", DAICHO_REBUILD_PROCESSES="1")
     assert code == 0, output
+    assert output.startswith("order_items: undone, at position 230; ")
     assert await rows(engine, "SELECT 1 FROM read_model.order_items") == []
     assert (await daicho(database, "rebuild", "order_items", "--undo"))[0] == 0
     await assert_read_models_equal_a_replay(engine)

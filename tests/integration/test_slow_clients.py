@@ -108,7 +108,10 @@ async def test_requests_behind_one_that_is_not_answered_are_bounded(database: st
 
 
 async def test_who_has_been_silent_for_longest_makes_room(database: str) -> None:
-    async with served(database, http=PROTOCOL, max_connections=20) as service, AsyncExitStack() as stack:
+    async with (
+        served(database, http=PROTOCOL, max_connections=20, max_streams=10) as service,
+        AsyncExitStack() as stack,
+    ):
         for _ in range(100):
             await stack.enter_async_context(connected(service.port))
         await _bounded(service, 20)
@@ -116,7 +119,7 @@ async def test_who_has_been_silent_for_longest_makes_room(database: str) -> None
 
 
 async def test_where_none_is_silent_the_newcomer_is_told(database: str) -> None:
-    async with served(database, http=PROTOCOL, max_connections=20) as service:
+    async with served(database, http=PROTOCOL, max_connections=20, max_streams=10) as service:
         async with AsyncExitStack() as stack:
             for _ in range(20):
                 await stack.enter_async_context(connected(service.port, HEAD))

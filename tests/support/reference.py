@@ -121,12 +121,28 @@ def _commands(name: str, command: Any) -> Iterator[str]:
 
 
 def _table(parameters: Any) -> str:
-    rows = [f"| {_names(one)} | {one.help}{_needed(one)} |" for one in parameters if one.name not in _OF_THE_SHELL]
+    rows = [
+        f"| {_names(one)} | {one.help}{_needed(one)}{_range(one)}{_default(one)} |"
+        for one in parameters
+        if one.name not in _OF_THE_SHELL
+    ]
     return "\n".join(["| | |", "|---|---|", *rows, ""])
 
 
 def _needed(parameter: Any) -> str:
     return " Needed." if parameter.required and parameter.param_type_name == "option" else ""
+
+
+def _range(parameter: Any) -> str:
+    low, high = (getattr(parameter.type, bound, None) for bound in ("min", "max"))
+    if high is not None and high < 2**63 - 1:
+        return f" {low:,} to {high:,}."
+    return "" if low is None else f" {low:,} or more."
+
+
+def _default(parameter: Any) -> str:
+    value = parameter.default
+    return f" By default {value}." if isinstance(value, int | float | str) and not isinstance(value, bool) else ""
 
 
 def _names(parameter: Any) -> str:

@@ -1,18 +1,27 @@
-"""Ids, back-off, process."""
+"""Ids, back-off, process, start."""
 
 import asyncio
+import re
 import resource
 import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from itertools import islice
 from uuid import RFC_4122, UUID
 
 import pytest
+from fastapi import FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.types import Message
 
+from query_service.settings import QuerySettings
 from shared.backoff import backoff
+from shared.errors import DatabaseUnavailable
 from shared.ids import derived_id, new_id, new_id_text
 from shared.process import allow_many_connections, on_stop_signal
+from shared.settings import load
+from shared.web.server import told_plainly
 from tests.support.waiting import wait_until
 
 
@@ -98,3 +107,37 @@ def test_a_process_may_have_more_connections_than_usual_up_to_the_hard_limit() -
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (min(before[1], 65_536), before[1])
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"), [(DatabaseUnavailable("it is away"), "^it is away$"), (KeyError("x"), "Traceback")]
+)
+async def test_what_keeps_a_service_from_starting_is_told_in_a_line_unless_it_is_a_defect(
+    error: Exception, told: str
+) -> None:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        raise error
+        yield
+
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "lifespan.startup"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    with pytest.raises(type(error)):
+        await told_plainly(FastAPI(lifespan=lifespan))({"type": "lifespan", "state": {}}, receive, send)
+    assert [message["type"] for message in sent] == ["lifespan.startup.failed"]
+    assert re.search(told, sent[0]["message"])
+
+
+def test_there_must_be_room_beside_streams(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("DAICHO_MAX_CONNECTIONS", "2000")
+    with pytest.raises(SystemExit):
+        load(QuerySettings, database_url="postgresql:///x")
+    assert "DAICHO_MAX_STREAMS must be less than DAICHO_MAX_CONNECTIONS" in capsys.readouterr().err
+    monkeypatch.setenv("DAICHO_MAX_STREAMS", "1999")
+    load(QuerySettings, database_url="postgresql:///x")
