@@ -13,12 +13,11 @@ from tests.support.sse import streaming
 from tests.support.waiting import wait_until
 
 
-PATIENT = {"DAICHO_DRAIN_SECONDS": "300", "DAICHO_COMMAND_DEADLINE": "60"}
-
-
 async def test_a_command_in_flight_is_answered_and_others_are_turned_away(database: str, engine: AsyncEngine) -> None:
     async with (
-        service("command", database, **PATIENT, DAICHO_MAX_REQUESTS="2") as commands,
+        service(
+            "command", database, DAICHO_DRAIN_SECONDS="300", DAICHO_MAX_REQUESTS="2", DAICHO_COMMAND_DEADLINE="60"
+        ) as commands,
         httpx.AsyncClient(base_url=commands.url, timeout=60) as http,
     ):
         async with appends_held(database):
