@@ -5,15 +5,12 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
 
-from fastapi.sse import format_sse_event
-
 from query_service.aggregate import Aggregate
 from query_service.event_catalogue import example_event
 from query_service.metrics import render
 from query_service.projected_position import ReadModelBehind
 from query_service.projection_statuses import ProjectionStatus
 from query_service.projections_api import UnknownProjection
-from query_service.rendered_events import position_message
 from shared.errors import Overloaded
 from shared.event_log.events import Position
 from shared.web.documentation import (
@@ -122,10 +119,7 @@ def _example_events(aggregates: Iterable[Aggregate]) -> Iterable[dict[str, Any]]
 
 def _events(page: Sequence[dict[str, Any]]) -> Chapter:
     last = page[-1]["position"] if page else 0
-    stream = b"".join(
-        format_sse_event(event=one["event_type"], data_str=json.dumps(one), id=str(one["position"])) for one in page
-    )
-    stream += position_message(Position(last), "heartbeat")
+    message = {"id": str(last), "event": page[-1]["event_type"], "data": json.dumps(page[-1])} if page else {}
     return Chapter(
         "events",
         "The log itself: every change of every order, in one order, without a gap.",
@@ -154,7 +148,7 @@ def _events(page: Sequence[dict[str, Any]]) -> Chapter:
             ),
             "streamEvents": Documentation(
                 "The events, as they come; it ends when the client leaves, or the service stops",
-                {"Two events, then silence": stream.decode()},
+                {"An event": message, "In silence, how far the log was searched": {"id": str(last)}},
                 headers=["Cache-Control", "X-Accel-Buffering"],
                 errors=[
                     invalid((("header", "last-event-id"), "must be a whole number, in digits")),

@@ -25,11 +25,21 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
         "content": {
             "text/event-stream": {
+                # Of each message, as OpenAPI 3.1 has it of streams.
                 "schema": {
-                    "type": "string",
-                    "description": "Server-Sent Events. Of each, `id` is the event's position, `event` its type, and `data` the "
-                    "event as JSON, of the schema `EventForm`. A message without `data` tells how far the log was searched.",
-                }
+                    "type": "object",
+                    "description": "A message of the Server-Sent Events. One without `data` tells how far the log was searched.",
+                    "properties": {
+                        "id": {"type": "string", "description": "The event's position"},
+                        "event": {"type": "string", "description": "The event's type"},
+                        "data": {
+                            "type": "string",
+                            "description": "The event as JSON",
+                            "contentMediaType": "application/json",
+                            "contentSchema": {"$ref": "#/components/schemas/EventForm"},
+                        },
+                    },
+                },
             }
         }
     }

@@ -110,4 +110,4 @@ async def test_some_commands(database: str, engine: AsyncEngine, tmp_path: Path)
 @on_and_off
 async def test_many_requests(name: str, database: str, engine: AsyncEngine, tmp_path: Path, *, identity: bool) -> None:
     """With every phase, values at the edges of each schema included."""
-    await all_answers(name, database, engine, tmp_path, identity=identity, arguments=["--max-examples", "100"])
+    await all_answers(name, database, engine, tmp_path, identity=identity, arguments=["--max-examples", "50"])

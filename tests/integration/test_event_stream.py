@@ -325,10 +325,13 @@ async def test_the_openapi_document_describes_the_stream(query: Served) -> None:
     operation = document["paths"]["/events/stream"]["get"]
     content = operation["responses"]["200"]["content"]
     assert list(content) == ["text/event-stream"]
-    assert "EventForm" in content["text/event-stream"]["schema"]["description"]
+    data = content["text/event-stream"]["schema"]["properties"]["data"]
+    assert data["contentSchema"] == {"$ref": "#/components/schemas/EventForm"}
     assert "EventForm" in document["components"]["schemas"]
-    (example,) = content["text/event-stream"]["examples"].values()
-    assert example["value"].startswith("event: OrderPlaced\n")
+    assert [sorted(one["value"]) for one in content["text/event-stream"]["examples"].values()] == [
+        ["data", "event", "id"],
+        ["id"],
+    ]
     names = {parameter["name"].lower(): parameter["in"] for parameter in operation["parameters"]}
     assert names == {
         "schema": "query", "event_type": "query", "aggregate_id": "query", "correlation_id": "query", "after": "query",

@@ -57,7 +57,7 @@ OPEN: dict[Documented, list[str]] = {
 }
 HEALTH = {"getLiveness", "getReadiness"}
 KEYWORDS = {
-    "$ref", "additionalProperties", "anyOf", "const", "default", "description", "discriminator", "enum", "examples",
+    "$ref", "additionalProperties", "anyOf", "const", "contentMediaType", "contentSchema", "default", "description", "discriminator", "enum", "examples",
     "format", "items", "maxItems", "maxLength", "maximum", "minItems", "minLength", "minimum", "oneOf", "pattern",
     "multipleOf", "properties", "required", "title", "type",
 }  # fmt: skip
