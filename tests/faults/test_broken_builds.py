@@ -20,7 +20,8 @@ pytestmark = pytest.mark.faults
 
 SECONDS = 10.0
 PATIENCE = 15.0
-SEED = 1
+SEEDS = (1, 2, 3)
+"""Others are tried until one catches the build: a fault must fall into a moment, and a busy machine has fewer of them."""
 
 
 class Mutant(NamedTuple):
@@ -83,8 +84,12 @@ MUTANTS_THERE_ARE = (
 
 @pytest.mark.parametrize("mutant", MUTANTS_THERE_ARE, ids=lambda mutant: mutant.name)
 async def test_a_broken_build_is_caught(request: pytest.FixtureRequest, mutant: Mutant) -> None:
-    result = await run(Plan(SEED, SECONDS, mutant.build(), [mutant.faults], PATIENCE))
-    found = Counter(violation.invariant for violation in result.violations)
+    found: Counter[str] = Counter()
+    for seed in SEEDS:
+        result = await run(Plan(seed, SECONDS, mutant.build(), [mutant.faults], PATIENCE))
+        found += Counter(violation.invariant for violation in result.violations)
+        if mutant.caught_by <= found.keys():
+            break
     counts = ", ".join(f"{name} {count:,} times" for name, count in sorted(found.items()))
     request.config.stash[MUTANTS].append(f"{mutant.name}: {counts or 'not caught'}")
     assert mutant.caught_by <= found.keys(), told(result)
