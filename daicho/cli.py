@@ -13,6 +13,7 @@ import typer
 
 from daicho.api_documents import Documented, run_asyncapi, run_openapi
 from daicho.demo_command import Demo, run_demo
+from daicho.doctor_command import run_doctor
 from daicho.errors import OperatorError
 from daicho.events_command import Shown, filters, run_events
 from daicho.log_commands import run_export, run_import, run_verify
@@ -138,6 +139,12 @@ def import_(file: Annotated[Path, typer.Argument(help="A file that `daicho expor
 
 
 Projections = Annotated[list[str] | None, typer.Argument(help="Projections; without any, all.")]
+
+
+@app.command(epilog="Example: daicho doctor  Exit codes: 0 nothing is at fault, 1 something is.")
+def doctor(*, as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
+    """Look for what endangers the ledger: durability, schemas, roles, guards, clock, disk, replication, connections, notifications, projections."""
+    _run(run_doctor(load(OperatorSettings), as_json=as_json))
 
 
 @app.command(epilog="Example: daicho status --watch")
