@@ -161,7 +161,7 @@ SELECT current_setting('synchronous_standby_names') AS wanted, count(*) AS stand
 FROM pg_stat_replication
 """
 _SLOTS = """
-SELECT slot_name, coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), 0) AS kept
+SELECT slot_name, coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), 0)::double precision AS kept
 FROM pg_replication_slots WHERE NOT active ORDER BY slot_name
 """
 
@@ -213,8 +213,8 @@ async def _connections(_: Patient, connection: AsyncConnection) -> list[Finding]
         )
         for row in await _rows(connection, _LEFT_OPEN)
     ]
-    if used > _NEARLY_FULL * most:
-        verdict: Verdict = "fault" if used > _FULL * most else "look"
+    if used >= _NEARLY_FULL * most:
+        verdict: Verdict = "fault" if used >= _FULL * most else "look"
         remedy = "raise max_connections, lower DAICHO_DATABASE_POOL_SIZE, or put a pooler in front of the queries"
         return [*findings, Finding("connections", verdict, found, remedy)]
     return [*findings, Finding("connections", "ok", found)]
@@ -284,7 +284,9 @@ async def _listener(patient: Patient, connection: AsyncConnection) -> list[Findi
     async with patient.listen.connect() as listening:
         raw: Any = (await listening.get_raw_connection()).driver_connection
         await raw.add_listener("daicho_doctor", lambda *_: heard.set())
-        await connection.execute(text("SELECT pg_notify('daicho_doctor', '')"))
+        # A notification is a commit, and one that waits for a standby may wait for ever.
+        for statement in ("SET synchronous_commit = local", "NOTIFY daicho_doctor", "RESET synchronous_commit"):
+            await connection.execute(text(statement))
         try:
             async with asyncio.timeout(_NOTIFIED_SECONDS):
                 await heard.wait()

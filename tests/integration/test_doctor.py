@@ -16,6 +16,7 @@ from query_service.projection_statuses import ProjectionStatuses
 from shared.event_log.reader import PostgresEventLog
 from tests.support.databases import Server, cloned, connected, migrated_template
 from tests.support.processes import daicho
+from tests.support.waiting import wait_until
 
 CONFIGURATION = "max_connections = 40\nsuperuser_reserved_connections = 3\n"
 
@@ -61,20 +62,23 @@ async def planted(engine: AsyncEngine, setting: str) -> AsyncIterator[None]:
     name = setting.partition(" ")[0]
     await run(engine, f"ALTER SYSTEM SET {setting}", "SELECT pg_reload_conf()")
     try:
-        await _until_reloaded(engine, name)
+        await _until_reloaded(engine, name, changed=True)
         yield
     finally:
         await run(engine, f"ALTER SYSTEM RESET {name}", "SELECT pg_reload_conf()")
+        await _until_reloaded(engine, name, changed=False)
 
 
-async def _until_reloaded(engine: AsyncEngine, name: str) -> None:
-    """Ask on new connections until one has what was set: the server reads its files in its own time."""
-    query = text("SELECT setting <> coalesce(boot_val, '') FROM pg_settings WHERE name = :name")
-    changed = False
-    while not changed:
+async def _until_reloaded(engine: AsyncEngine, name: str, *, changed: bool) -> None:
+    """Ask on new connections until they have what was set: the server reads its files in its own time."""
+
+    async def is_read() -> bool:
         await engine.dispose()
         async with engine.connect() as connection:
-            changed = bool(await connection.scalar(query, {"name": name}))
+            query = text("SELECT setting <> coalesce(boot_val, '') FROM pg_settings WHERE name = :name")
+            return bool(await connection.scalar(query, {"name": name})) == changed
+
+    await wait_until(is_read, f"{name} is read")
 
 
 async def test_nothing_is_wrong_with_a_healthy_ledger(healthy: Patient) -> None:
