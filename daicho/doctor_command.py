@@ -10,7 +10,8 @@ from pathlib import Path
 import typer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from daicho.doctor import Finding, Patient, examine
+from daicho.doctor.examination import examine
+from daicho.doctor.findings import Finding, Patient
 from daicho.errors import LedgerUnwell
 from daicho.ledger import opened
 from daicho.operating import refusals

@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from daicho.doctor import Finding, Patient, examine
+from daicho.doctor.examination import examine
+from daicho.doctor.findings import Finding, Patient
 from daicho.embedded_postgres import EmbeddedPostgres
 from query_service.app import AGGREGATES
 from query_service.projection_statuses import ProjectionStatuses

@@ -1,97 +1,26 @@
-"""What `daicho doctor` looks at in a ledger's databases; each check tells what it found and what to do about it."""
+"""The doctor's checks of a ledger whose schemas are this release's."""
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Any, Final
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from query_service.projection_statuses import ProjectionStatuses
-from shared.database import AnyRow
-from shared.schema import EVENT_STORE, READ_MODEL, SchemaHistory, SchemaNotAtHead
+from daicho.doctor.findings import Check, Finding, Patient, fetch
 
-Verdict = Literal["ok", "look", "fault"]
-"""`look`: nothing is broken, and somebody should know. `fault`: events, answers or the service are in danger."""
-
-_OLDEST, _NEWEST = 16, 18
-_SKEW_SECONDS = 1.0
-_WORST_SKEW_SECONDS = 5.0
 _NOTIFIED_SECONDS = 5.0
-_FULL, _NEARLY_FULL = 0.9, 0.75
-_FREE, _LITTLE_FREE = 0.02, 0.1
-_KEPT_BYTES = 1 << 30
+
+_ROLES = """
+SELECT coalesce(quote_ident(rolname), 'all roles') AS role, setting
+FROM pg_db_role_setting
+LEFT JOIN pg_roles ON pg_roles.oid = setrole, unnest(setconfig) AS setting
+WHERE setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+    AND (setrole = 0 OR rolname = 'daicho_command') AND setting ~ '^synchronous_commit=(off|local)$'
+"""
 
 
-class Finding(NamedTuple):
-    """What a check found; `remedy` is empty where all is well."""
-
-    check: str
-    verdict: Verdict
-    found: str
-    remedy: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Patient:
-    """A ledger as the doctor sees it. `disk` gives the bytes free and in all where its files are on this machine."""
-
-    log: AsyncEngine
-    read: AsyncEngine
-    listen: AsyncEngine
-    statuses: ProjectionStatuses
-    disk: Callable[[], tuple[int, int]] | None = None
-    now: Callable[[], datetime] = lambda: datetime.now(UTC)
-
-
-Check = Callable[[Patient, AsyncConnection], Awaitable[list[Finding]]]
-
-
-async def examine(patient: Patient) -> list[Finding]:
-    """Make every check that makes sense: without its schemas, a ledger is asked for no more.
-
-    Raises `DatabaseUnavailable`.
-    """
-    found = await _made(_SERVER, patient)
-    schemas = [await _schema(EVENT_STORE, patient.log), await _schema(READ_MODEL, patient.read)]
-    found += schemas
-    if all(one.verdict == "ok" for one in schemas):
-        found += await _made(_LEDGER, patient)
-    return found
-
-
-async def _made(checks: Sequence[Check], patient: Patient) -> list[Finding]:
-    async with patient.log.connect() as connection:
-        return [finding for check in checks for finding in await check(patient, connection)]
-
-
-async def _rows(connection: AsyncConnection, query: str) -> Sequence[AnyRow]:
-    return (await connection.execute(text(query))).all()
-
-
-async def _version(_: Patient, connection: AsyncConnection) -> list[Finding]:
-    ((number, name, user),) = await _rows(
-        connection,
-        "SELECT current_setting('server_version_num')::integer / 10000, current_setting('server_version'), current_user",
-    )
-    found = f"PostgreSQL {name}, as {user}"
-    if not _OLDEST <= number <= _NEWEST:
-        return [Finding("version", "fault", found, f"Daicho is made for PostgreSQL {_OLDEST} to {_NEWEST}")]
-    return [Finding("version", "ok", found)]
-
-
-_MUST_BE = {
-    "fsync": ({"on"}, "a crash of the machine can lose or tear the whole log"),
-    "full_page_writes": ({"on"}, "a crash of the machine can tear pages of the log"),
-    "synchronous_commit": (
-        {"on", "remote_apply", "remote_write"},
-        "a crash of PostgreSQL loses acknowledged commands",
-    ),
-}
-_FOR_ROLES = """
+_ROLES = """
 SELECT coalesce(quote_ident(rolname), 'all roles') AS role, setting
 FROM pg_db_role_setting
 LEFT JOIN pg_roles ON pg_roles.oid = setrole, unnest(setconfig) AS setting
@@ -101,7 +30,7 @@ WHERE setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_da
 
 
 async def _durability(_: Patient, connection: AsyncConnection) -> list[Finding]:
-    rows = await _rows(connection, "SELECT name, setting FROM pg_settings")
+    rows = await fetch(connection, "SELECT name, setting FROM pg_settings")
     settings = {row.name: row.setting for row in rows}
     found = [
         Finding(
@@ -120,7 +49,7 @@ async def _durability(_: Patient, connection: AsyncConnection) -> list[Finding]:
             f"{row.setting} for {row.role}: a crash of PostgreSQL loses acknowledged commands",
             "ALTER ROLE … [IN DATABASE …] RESET synchronous_commit, or ALTER DATABASE … RESET synchronous_commit",
         )
-        for row in await _rows(connection, _FOR_ROLES)
+        for row in await fetch(connection, _FOR_ROLES)
     ]
     if settings["data_checksums"] != "on":
         found.append(
@@ -133,7 +62,7 @@ async def _durability(_: Patient, connection: AsyncConnection) -> list[Finding]:
 
 async def _clock(patient: Patient, connection: AsyncConnection) -> list[Finding]:
     started, before = time.monotonic(), patient.now()
-    ((there,),) = await _rows(connection, "SELECT clock_timestamp()")
+    ((there,),) = await fetch(connection, "SELECT clock_timestamp()")
     halfway = (time.monotonic() - started) / 2
     skew = (there - before).total_seconds() - halfway
     found = f"PostgreSQL's clock differs from this machine's by {skew:+.1f} s"
@@ -144,7 +73,7 @@ async def _clock(patient: Patient, connection: AsyncConnection) -> list[Finding]
 
 
 async def _disk(patient: Patient, connection: AsyncConnection) -> list[Finding]:
-    ((size,),) = await _rows(connection, "SELECT pg_database_size(current_database())")
+    ((size,),) = await fetch(connection, "SELECT pg_database_size(current_database())")
     if patient.disk is None:
         return [Finding("disk", "ok", f"{size / 1e6:,.0f} MB of database; what is free, its server alone knows")]
     free, whole = patient.disk()
@@ -167,7 +96,7 @@ FROM pg_replication_slots WHERE NOT active ORDER BY slot_name
 
 
 async def _replication(_: Patient, connection: AsyncConnection) -> list[Finding]:
-    ((wanted, standbys, waited_for),) = await _rows(connection, _STANDBYS)
+    ((wanted, standbys, waited_for),) = await fetch(connection, _STANDBYS)
     found = [
         Finding(
             "replication",
@@ -175,7 +104,7 @@ async def _replication(_: Patient, connection: AsyncConnection) -> list[Finding]
             f"nobody reads the slot {row.slot_name}, for which {row.kept / 1e6:,.0f} MB of WAL are kept",
             f"start its reader, or SELECT pg_drop_replication_slot('{row.slot_name}');",
         )
-        for row in await _rows(connection, _SLOTS)
+        for row in await fetch(connection, _SLOTS)
     ]
     if wanted and not waited_for:
         remedy = "start the standby, or empty synchronous_standby_names and know what a failover then loses"
@@ -202,7 +131,7 @@ WHERE datname = current_database() AND state LIKE 'idle in transaction%' AND now
 
 
 async def _connections(_: Patient, connection: AsyncConnection) -> list[Finding]:
-    ((used, most, command, query),) = await _rows(connection, _CONNECTIONS)
+    ((used, most, command, query),) = await fetch(connection, _CONNECTIONS)
     found = f"{used} of {most} connections are used; {command} command and {query} query services are connected"
     findings = [
         Finding(
@@ -211,7 +140,7 @@ async def _connections(_: Patient, connection: AsyncConnection) -> list[Finding]
             f"{row.name or 'a client'} left a transaction open {row.seconds} s ago: what it locked stays locked",
             f"SELECT pg_terminate_backend({row.pid});",
         )
-        for row in await _rows(connection, _LEFT_OPEN)
+        for row in await fetch(connection, _LEFT_OPEN)
     ]
     if used >= _NEARLY_FULL * most:
         verdict: Verdict = "fault" if used >= _FULL * most else "look"
@@ -237,7 +166,7 @@ FROM pg_roles WHERE rolname IN ('daicho_command', 'daicho_query') ORDER BY rolna
 
 
 async def _roles(_: Patient, connection: AsyncConnection) -> list[Finding]:
-    rows = await _rows(connection, _ROLES)
+    rows = await fetch(connection, _ROLES)
     found = [
         Finding("roles", "fault", f"there is no role {missing}", "daicho migrate, as a role that may make roles")
         for missing in sorted({"daicho_command", "daicho_query"} - {row.rolname for row in rows})
@@ -273,7 +202,7 @@ async def _guards(_: Patient, connection: AsyncConnection) -> list[Finding]:
             f"{row.tgname} of {row.name} is off: the log may be altered",
             f"ALTER TABLE {row.name} ENABLE ALWAYS TRIGGER {row.tgname}; then daicho verify",
         )
-        for row in await _rows(connection, _GUARDS)
+        for row in await fetch(connection, _GUARDS)
     ]
     return found or [Finding("guards", "ok", "events and seals can only be appended")]
 
@@ -321,5 +250,4 @@ async def _projections(patient: Patient, _: AsyncConnection) -> list[Finding]:
     return found or [Finding("projections", "ok", "every projection has all events")]
 
 
-_SERVER: Sequence[Check] = (_version, _durability, _clock, _disk, _replication, _connections)
-_LEDGER: Sequence[Check] = (_roles, _guards, _listener, _projections)
+LEDGER_CHECKS: Final[Sequence[Check]] = (_roles, _guards, _listener, _projections)
