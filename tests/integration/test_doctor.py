@@ -11,11 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from daicho.doctor.examination import examine
 from daicho.doctor.findings import Finding, Patient
-from daicho.embedded_postgres import EmbeddedPostgres
 from query_service.app import AGGREGATES
 from query_service.projection_statuses import ProjectionStatuses
 from shared.event_log.reader import PostgresEventLog
-from tests.support.databases import Server, cloned, connected, migrated_template
+from tests.support.databases import Server, cloned, connected, migrated_template, server_of_its_own
 from tests.support.processes import daicho
 from tests.support.waiting import wait_until
 
@@ -23,12 +22,10 @@ CONFIGURATION = "max_connections = 40\nsuperuser_reserved_connections = 3\n"
 
 
 @pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def postgres() -> Iterator[Server]:
     """A server of this module's own, as durable as one should be: what is planted concerns all of it."""
-    postgres = EmbeddedPostgres(tmp_path_factory.mktemp("doctor"), CONFIGURATION)
-    postgres.start()
-    yield Server(postgres.url("postgres"))
-    postgres.stop()
+    with server_of_its_own(CONFIGURATION) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
