@@ -1,36 +1,30 @@
 """`daicho`: the operator's commands."""
 
-import asyncio
 import logging
-import signal
-from collections.abc import Coroutine
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 import typer
 
 from daicho.api_documents import Documented, run_asyncapi, run_openapi
 from daicho.demo_command import Demo, run_demo
-from daicho.errors import OperatorError
+from daicho.doctor_command import run_doctor
 from daicho.events_command import Shown, filters, run_events
 from daicho.log_commands import run_export, run_import, run_verify
 from daicho.migrate import run_migrate
 from daicho.parked_command import run_parked_discard, run_parked_list, run_parked_retry
 from daicho.rebuild_command import Instead, run_rebuild
+from daicho.running import run
 from daicho.settings import OperatorSettings
-from daicho.signals import on_end
 from daicho.snapshots_command import run_snapshots_drop, run_snapshots_status
 from daicho.status_command import run_status
 from daicho.token_command import known_scopes, run_token
 from daicho.up import up as run_up
 from daicho.verify import Anchor
-from shared.errors import DaichoError, DatabaseUnavailable
 from shared.settings import load
 
-_ENDED_BY = 128
-"""Plus the signal's number: the exit code of a command that a signal ended."""
 _LAST_POSITION = 2**63 - 1
 _LAST = 20
 _THIRTY_DAYS = 43_200
@@ -53,7 +47,7 @@ def up(
 
     With DAICHO_DATABASE_URL set, that server is used and no PostgreSQL is started.
     """
-    _run(run_up(load(OperatorSettings), with_identity=with_identity))
+    run(run_up(load(OperatorSettings), with_identity=with_identity))
 
 
 @app.command(epilog="Example: daicho demo --rate 5 --backfill 100000")
@@ -72,7 +66,7 @@ def demo(
 
     History is loaded into the ledger of the settings, which must be empty.
     """
-    _run(run_demo(load(OperatorSettings), Demo(rate, backfill, months, orders, seed, command_url)))
+    run(run_demo(load(OperatorSettings), Demo(rate, backfill, months, orders, seed, command_url)))
 
 
 @app.command(epilog="Example: DAICHO_DATABASE_URL=postgresql://postgres@db/daicho daicho migrate")
@@ -81,7 +75,7 @@ def migrate() -> None:
 
     With DAICHO_COMMAND_ROLE_PASSWORD and DAICHO_QUERY_ROLE_PASSWORD set, the services' roles may log in with them.
     """
-    _run(run_migrate(load(OperatorSettings)))
+    run(run_migrate(load(OperatorSettings)))
     typer.echo("both schemas are at head")
 
 
@@ -105,7 +99,7 @@ def events(
     shown = Shown(
         filters(types or [], order, correlation), after, _LAST if last is None else last, follow, as_json, stored
     )
-    _run(run_events(load(OperatorSettings), shown))
+    run(run_events(load(OperatorSettings), shown))
 
 
 @app.command(
@@ -115,7 +109,7 @@ def verify(
     anchor: Annotated[str | None, typer.Option(help="A seal that an earlier run printed, as POSITION:DIGEST.")] = None,
 ) -> None:
     """Hold every event of the log against its seals; name the first position that does not match."""
-    _run(run_verify(load(OperatorSettings), None if anchor is None else _anchor(anchor)))
+    run(run_verify(load(OperatorSettings), None if anchor is None else _anchor(anchor)))
 
 
 @app.command(epilog="Example: daicho export ledger.ndjson.gz")
@@ -125,7 +119,7 @@ def export(
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
 ) -> None:
     """Write the whole log, with its seals, into a file: newline-delimited JSON, compressed with gzip."""
-    _run(run_export(load(OperatorSettings), file, force=force))
+    run(run_export(load(OperatorSettings), file, force=force))
 
 
 @app.command(
@@ -134,10 +128,16 @@ def export(
 )
 def import_(file: Annotated[Path, typer.Argument(help="A file that `daicho export` wrote.")]) -> None:
     """Read an exported log into an empty one, which is made where there is none: all of it and verified, or nothing."""
-    _run(run_import(load(OperatorSettings), file))
+    run(run_import(load(OperatorSettings), file))
 
 
 Projections = Annotated[list[str] | None, typer.Argument(help="Projections; without any, all.")]
+
+
+@app.command(epilog="Example: daicho doctor  Exit codes: 0 nothing is at fault, 1 something is.")
+def doctor(*, as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
+    """Look for what endangers the ledger: durability, schemas, roles, guards, clock, disk, replication, connections, notifications, projections."""
+    run(run_doctor(load(OperatorSettings), as_json=as_json))
 
 
 @app.command(epilog="Example: daicho status --watch")
@@ -145,7 +145,7 @@ def status(
     *, watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on, every second, until Ctrl-C.")] = False
 ) -> None:
     """Show how far each projection is, what is parked, and how rebuilds go."""
-    _run(run_status(load(OperatorSettings), watch=watch))
+    run(run_status(load(OperatorSettings), watch=watch))
 
 
 @app.command(epilog="Example: daicho rebuild order_summaries")
@@ -167,7 +167,7 @@ def rebuild(
     if undo + finish + discard > 1:
         raise typer.BadParameter("give one of --undo, --finish and --discard")
     instead: Instead | None = "undo" if undo else "finish" if finish else "discard" if discard else None
-    _run(run_rebuild(load(OperatorSettings), projections or [], instead, wait=wait))
+    run(run_rebuild(load(OperatorSettings), projections or [], instead, wait=wait))
 
 
 parked = typer.Typer(help="Events that a projection could not apply, and those behind them.", no_args_is_help=True)
@@ -178,13 +178,13 @@ Aggregate = Annotated[UUID | None, typer.Option(help="Only of this order (or oth
 @parked.command("list", epilog="Example: daicho parked list order_summaries")
 def parked_list(projections: Projections = None) -> None:
     """Show the aggregates with parked events: from where, how many, and what is wrong."""
-    _run(run_parked_list(load(OperatorSettings), projections or []))
+    run(run_parked_list(load(OperatorSettings), projections or []))
 
 
 @parked.command("retry", epilog="Example: daicho parked retry")
 def parked_retry(projections: Projections = None, *, aggregate: Aggregate = None) -> None:
     """Apply parked events again, in order, by this release's code."""
-    _run(run_parked_retry(load(OperatorSettings), projections or [], aggregate))
+    run(run_parked_retry(load(OperatorSettings), projections or [], aggregate))
 
 
 @parked.command("discard", epilog="Example: daicho parked discard order_summaries --aggregate 0199b7a4-…")
@@ -192,7 +192,7 @@ def parked_discard(
     projections: Projections = None, *, aggregate: Annotated[UUID, typer.Option(help="Of this order.")]
 ) -> None:
     """Give an aggregate's parked events up: later ones are applied without them. The log keeps them."""
-    _run(run_parked_discard(load(OperatorSettings), projections or [], aggregate))
+    run(run_parked_discard(load(OperatorSettings), projections or [], aggregate))
 
 
 Output = Annotated[Path | None, typer.Option(help="The file to write; without it, standard output.")]
@@ -205,13 +205,13 @@ def openapi(
     output: Output = None,
 ) -> None:
     """Write a service's OpenAPI document, as its GET /openapi.json gives it. No database is needed."""
-    _run(run_openapi(service, output))
+    run(run_openapi(service, output))
 
 
 @app.command(epilog="Example: daicho asyncapi --output asyncapi.json")
 def asyncapi(*, output: Output = None) -> None:
     """Write the event catalogue as an AsyncAPI document, as GET /asyncapi.json gives it. No database is needed."""
-    _run(run_asyncapi(output))
+    run(run_asyncapi(output))
 
 
 @app.command(epilog="Example: daicho token --scope orders:write --scope orders:read --subject aiko --minutes 60")
@@ -227,7 +227,7 @@ def token(
     """
     if unknown := set(scopes) - set(known_scopes()):
         raise typer.BadParameter(f"{', '.join(sorted(unknown))}: there are {', '.join(known_scopes())}")
-    _run(run_token(load(OperatorSettings), scopes, subject, minutes))
+    run(run_token(load(OperatorSettings), scopes, subject, minutes))
 
 
 snapshots = typer.Typer(help="Snapshots of aggregates: a cache beside the log.", no_args_is_help=True)
@@ -237,7 +237,7 @@ app.add_typer(snapshots, name="snapshots")
 @snapshots.command("status", epilog="Example: daicho snapshots status")
 def snapshots_status() -> None:
     """Show how many snapshots there are, by aggregate type and state schema version."""
-    _run(run_snapshots_status(load(OperatorSettings)))
+    run(run_snapshots_status(load(OperatorSettings)))
 
 
 @snapshots.command(epilog="Example: daicho snapshots drop --type order")
@@ -245,7 +245,7 @@ def drop(
     aggregate_type: Annotated[str | None, typer.Option("--type", help="Only of this aggregate type.")] = None,
 ) -> None:
     """Remove snapshots. Nothing is lost: states are folded from their events, and snapshots taken anew."""
-    _run(run_snapshots_drop(load(OperatorSettings), aggregate_type))
+    run(run_snapshots_drop(load(OperatorSettings), aggregate_type))
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
@@ -260,34 +260,6 @@ def main(
 ) -> None:
     """Set logging up, once for every command."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-
-
-def _run(work: Coroutine[Any, Any, None]) -> None:
-    """Run a command; an error of ours is one line and its exit code."""
-    signals: list[int] = []
-    try:
-        asyncio.run(_until_signalled(work, signals))
-    except DaichoError as error:
-        reason = f": {error.__cause__}" if isinstance(error, DatabaseUnavailable) and error.__cause__ else ""
-        typer.echo(f"daicho: {error}{reason}".splitlines()[0], err=True)
-        raise typer.Exit(error.exit_code if isinstance(error, OperatorError) else 1) from None
-    except KeyboardInterrupt:
-        raise typer.Exit(_ENDED_BY + signal.SIGINT) from None
-    except asyncio.CancelledError:
-        raise typer.Exit(_ENDED_BY + signals[0]) from None
-
-
-async def _until_signalled(work: Coroutine[Any, Any, None], signals: list[int]) -> None:
-    """Run a command, and end it as Ctrl-C does when told to end or its terminal goes; append which signal it was."""
-    task = asyncio.current_task()
-    assert task is not None
-
-    def end(number: int) -> None:
-        signals.append(number)
-        task.cancel()
-
-    on_end(end)
-    await work
 
 
 def _anchor(given: str) -> Anchor:

@@ -15,6 +15,7 @@ DaichoError
   x FileUnwritable
   x HistoryTooLate
   x LedgerOfAnother
+  x LedgerUnwell
   x LogAltered
   x LogNotEmpty
   x MigrationFailed
@@ -129,6 +130,13 @@ class ExportDamaged(ExportFailed):
 
     def __init__(self, file: Path, reason: object) -> None:
         super().__init__(f"{file} is not what was exported: {reason}. Nothing was imported; use an intact copy")
+
+
+class LedgerUnwell(OperatorError):
+    """The doctor found faults."""
+
+    def __init__(self, faults: int) -> None:
+        super().__init__(f"{faults} {'fault' if faults == 1 else 'faults'}, told above with what to do")
 
 
 class LogAltered(OperatorError):

@@ -17,6 +17,9 @@ class OperatorSettings(BaseSettings):
     read_database_url: SecretStr | None = Field(
         default=None, description="PostgreSQL with the read model, if it is another"
     )
+    listen_database_url: SecretStr | None = Field(
+        default=None, description="A direct connection to the event log, where a pooler sits in front of it"
+    )
     command_role_password: SecretStr | None = Field(
         default=None, description="Password with which `daicho migrate` lets the role daicho_command log in"
     )
@@ -32,7 +35,7 @@ class OperatorSettings(BaseSettings):
     token_audience: str = Field(default="daicho", description="What access tokens must be for: their `aud`")
     token: SecretStr | None = Field(default=None, description="Access token that `daicho demo` sends")
 
-    @field_validator("database_url", "read_database_url")
+    @field_validator("database_url", "read_database_url", "listen_database_url")
     @classmethod
     def _postgresql(cls, url: SecretStr | None) -> SecretStr | None:
         if url is not None:
@@ -60,3 +63,8 @@ class OperatorSettings(BaseSettings):
     def read_url(self) -> str | None:
         """The read model's URL, if it is not in the event log's database."""
         return self.read_database_url.get_secret_value() if self.read_database_url else None
+
+    @property
+    def listen_url(self) -> str | None:
+        """The URL that LISTENs, if it is another than the event log's."""
+        return self.listen_database_url.get_secret_value() if self.listen_database_url else None

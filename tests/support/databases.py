@@ -46,8 +46,15 @@ def server() -> Iterator[Server]:
     if given := os.environ.get("DAICHO_DATABASE_URL"):
         yield Server(given)
         return
+    with server_of_its_own(_CONFIGURATION) as running:
+        yield running
+
+
+@contextmanager
+def server_of_its_own(configuration: str) -> Iterator[Server]:
+    """Give an embedded server while this lasts."""
     folder = Path(tempfile.mkdtemp(prefix="daicho-test-"))
-    postgres = EmbeddedPostgres(folder, _CONFIGURATION)
+    postgres = EmbeddedPostgres(folder, configuration)
     try:
         postgres.start()
         yield Server(postgres.url("postgres"))
