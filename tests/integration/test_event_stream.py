@@ -180,7 +180,7 @@ async def test_between_log_and_memory_nothing_is_lost_or_repeated(
     database: str, store: PostgresEventStore, ring_bytes: int
 ) -> None:
     """Clients leave and come back with their last id while events arrive faster than the ring holds them."""
-    total = 1500
+    total = 600
     randomness = random.Random(ring_bytes)
     async with served(database, stream_ring_bytes=ring_bytes) as query:
 

@@ -121,8 +121,8 @@ async def test_a_walk_meets_every_order_that_stays_and_none_twice(
 ) -> None:
     """While orders are placed, confirmed, shipped and cancelled, between the pages and during each."""
     writer = Writer(store, seed=SORTS.index(sort))
-    await writer.place(60)
-    await writer.change(25)
+    await writer.place(36)
+    await writer.change(15)
     before = {order_id: len(statuses) - 1 for order_id, statuses in writer.statuses.items()}
     everything = {"sort": sort, "limit": 200, **filters}
     stays = {UUID(order["order_id"]) async for page in walk(http, writer.position, **everything) for order in page}
