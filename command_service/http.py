@@ -154,4 +154,4 @@ def _header(request: Request, name: str, pattern: re.Pattern[str]) -> str | None
 
 async def _fingerprint(request: Request) -> str:
     body = await request.json() if await request.body() else {}
-    return fingerprint(request.method, request.url.path, body)
+    return fingerprint(request.method, request.scope["path"], body)

@@ -121,7 +121,7 @@ class BoundedHttp(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """See a request's start."""
         self._is_receiving = True
-        self._expect_a_request()
+        self._has_come()  # What went before it. Where it does not come whole at once, its own time runs from then on.
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:

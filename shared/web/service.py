@@ -4,9 +4,10 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Final
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 from starlette.middleware import Middleware
 
 from shared.identity.verifier import TokenVerifier
@@ -32,6 +33,10 @@ ServedLifespan = Callable[[FastAPI], AbstractAsyncContextManager[Mapping[str, An
 LICENCE = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
 
 
+_NO_TELEMETRY: Final[TelemetryConfig] = {"tracing": False, "metrics": False, "logs": False}
+"""FastAPI would look in each request whether there is an OpenTelemetry to tell of it."""
+
+
 class _App(FastAPI):
     """An app whose document tells what its service does; it is made when it is first asked for."""
 
@@ -48,6 +53,7 @@ class _App(FastAPI):
             docs_url=None,
             redoc_url=None,
             redirect_slashes=False,
+            telemetry=_NO_TELEMETRY,
             **settings,
         )
         self._service = service
