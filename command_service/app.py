@@ -17,7 +17,7 @@ from command_service.durability import HEARING
 from command_service.group_commit import GroupCommit, Limits
 from command_service.orders.aggregate import ORDERS
 from command_service.postgres_snapshots import PostgresSnapshotStore
-from command_service.postgres_store import PostgresEventStore
+from command_service.postgres_store import LOOKING_UP, PostgresEventStore
 from command_service.repository import Repository
 from command_service.settings import CommandSettings
 from command_service.snapshot_taker import SnapshotTaker
@@ -34,7 +34,7 @@ AGGREGATES: Sequence[Aggregate] = (ORDERS,)
 
 def create_app(settings: CommandSettings, aggregates: Sequence[Aggregate] = AGGREGATES) -> FastAPI:
     """Build the service; it connects when its lifespan starts, and refuses to start off schema head."""
-    engine = _engine(settings, "daicho-command", settings.database_pool_size)
+    engine = _engine(settings, "daicho-command", settings.database_pool_size, LOOKING_UP)
     # The one writer has a connection of its own, which no read can keep it from.
     append_engine = _engine(settings, "daicho-append", 1, HEARING)
     store = PostgresEventStore(engine, append_engine)

@@ -11,6 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.errors import OutcomeUnknown
 
+Driver = asyncpg.Connection
+"""What SQLAlchemy's connections are made of."""
+
 _GAVE_UP = "SyncRepWaitForLSN"
 """The function of PostgreSQL that warns of it; its words are in the server's language."""
 
@@ -22,8 +25,8 @@ _WRITE_NOTHING = select(func.pg_logical_emit_message(True, "daicho", ""))
 
 
 @asynccontextmanager
-async def replicated(connection: AsyncConnection) -> AsyncIterator[None]:
-    """Raise `OutcomeUnknown` if a commit within was told of, though its wait for a standby was cancelled."""
+async def replicated(connection: AsyncConnection) -> AsyncIterator[Driver]:
+    """Give the driver's connection; raise `OutcomeUnknown` if a commit was told of, though its wait for a standby was cancelled."""
     driver = (await connection.get_raw_connection()).driver_connection
     assert driver is not None
     warned = False
@@ -34,7 +37,7 @@ async def replicated(connection: AsyncConnection) -> AsyncIterator[None]:
 
     driver.add_log_listener(hear)
     try:
-        yield
+        yield driver
     finally:
         driver.remove_log_listener(hear)
     if warned:

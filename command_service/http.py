@@ -17,7 +17,7 @@ from shared.ids import new_id_text
 from shared.web.correlation import HEADER as CORRELATION_HEADER
 from shared.web.correlation import VISIBLE_ASCII
 from shared.web.headers import CORRELATION_PARAMETER, parameter
-from shared.web.strict_json import StrictJsonRoute, loads_object
+from shared.web.json_route import StrictJsonRoute
 
 _VERSION = re.compile(r'"([0-9]{1,9})"')
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
@@ -153,5 +153,5 @@ def _header(request: Request, name: str, pattern: re.Pattern[str]) -> str | None
 
 
 async def _fingerprint(request: Request) -> str:
-    body = await request.body()
-    return fingerprint(request.method, request.url.path, loads_object(body) if body else {})
+    body = await request.json() if await request.body() else {}
+    return fingerprint(request.method, request.scope["path"], body)

@@ -41,7 +41,12 @@ class PostgresSnapshotStore:
 
     async def load(self, stream: StreamId, state_schema_version: int) -> Stored:
         """See `SnapshotStore.load`."""
-        rows = await fetch_all(self._engine, _stored(stream, state_schema_version))
+        parameters = {
+            "aggregate_type": stream.aggregate_type,
+            "aggregate_id": stream.aggregate_id,
+            "schema_version": state_schema_version,
+        }
+        rows = await fetch_all(self._engine, _STORED, parameters)
         if not rows:
             # No such stream; or its snapshot is ahead of it, left over from another log.
             return Stored(None, await self._log.read_stream(stream))
@@ -72,12 +77,13 @@ class PostgresSnapshotStore:
             raise DatabaseUnavailable(f"the database does not take snapshots ({sqlstate(error)})") from error
 
 
-def _stored(stream: StreamId, state_schema_version: int) -> Select[Any]:
+def _stored() -> Select[Any]:
+    aggregate_type, aggregate_id = bindparam("aggregate_type", type_=Text), bindparam("aggregate_id", type_=Uuid)
     own_event = (
         select(events.c.event_id)
         .where(
-            events.c.aggregate_type == stream.aggregate_type,
-            events.c.aggregate_id == stream.aggregate_id,
+            events.c.aggregate_type == aggregate_type,
+            events.c.aggregate_id == aggregate_id,
             events.c.version == snapshots.c.version,
         )
         .scalar_subquery()
@@ -85,9 +91,9 @@ def _stored(stream: StreamId, state_schema_version: int) -> Select[Any]:
     snapshot = (
         select(snapshots.c.version, cast(snapshots.c.state, Text).label("state"), snapshots.c.last_event_id)
         .where(
-            snapshots.c.aggregate_type == stream.aggregate_type,
-            snapshots.c.aggregate_id == stream.aggregate_id,
-            snapshots.c.state_schema_version == state_schema_version,
+            snapshots.c.aggregate_type == aggregate_type,
+            snapshots.c.aggregate_id == aggregate_id,
+            snapshots.c.state_schema_version == bindparam("schema_version"),
             or_(snapshots.c.last_event_id.is_(None), snapshots.c.last_event_id == own_event),
         )
         .cte("snapshot")
@@ -102,14 +108,17 @@ def _stored(stream: StreamId, state_schema_version: int) -> Select[Any]:
             case((events.c.version == version, state)).label("state"), last_event_id.label("last_event_id")
         )
         .where(
-            events.c.aggregate_type == stream.aggregate_type,
-            events.c.aggregate_id == stream.aggregate_id,
+            events.c.aggregate_type == aggregate_type,
+            events.c.aggregate_id == aggregate_id,
             # With both ends, the planner takes the range for a small part of the stream, which it is.
             events.c.version.between(func.coalesce(version, 1), _LAST_VERSION),
         )
         .order_by(events.c.version)
     )
 
+
+_STORED = _stored()
+"""Built once: to build it anew takes SQLAlchemy several times as long as to run it."""
 
 _NEW = (
     func.unnest(

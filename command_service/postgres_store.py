@@ -1,53 +1,25 @@
 """The event store in PostgreSQL: every append is one call of `event_store.append`."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import asyncpg
-from sqlalchemy import (
-    ARRAY,
-    BigInteger,
-    DateTime,
-    Integer,
-    SmallInteger,
-    Text,
-    Uuid,
-    bindparam,
-    column,
-    func,
-    select,
-)
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from command_service.durability import replicated, settle
+from command_service.durability import Driver, replicated, settle
 from command_service.errors import AppendRefused
 from command_service.event_store import Appended, Commit, Conflict, Duplicate, EventIdTaken, Outcome
-from shared.database import AnyRow, is_connection_failure, sqlstate, translate_errors
+from shared.database import is_connection_failure, sqlstate, translate_errors
 from shared.errors import DatabaseUnavailable, OutcomeUnknown, Overloaded
 from shared.event_log.events import Position, Version
 from shared.event_log.reader import PostgresEventLog
 
-_APPEND = select(
-    func.event_store.append(
-        bindparam("stream_types", type_=ARRAY(Text)),
-        bindparam("stream_ids", type_=ARRAY(Uuid)),
-        bindparam("expected_versions", type_=ARRAY(Integer)),
-        bindparam("event_commits", type_=ARRAY(Integer)),
-        bindparam("event_types", type_=ARRAY(Text)),
-        bindparam("schema_versions", type_=ARRAY(SmallInteger)),
-        bindparam("event_ids", type_=ARRAY(Uuid)),
-        bindparam("event_data", type_=ARRAY(Text)),
-        bindparam("event_metadata", type_=ARRAY(Text)),
-        bindparam("occurred_ats", type_=ARRAY(DateTime(timezone=True))),
-        bindparam("last_event_ids", type_=ARRAY(Uuid)),
-    ).table_valued(
-        column("commit_number", Integer),
-        column("outcome", Text),
-        column("version", Integer),
-        column("first_position", BigInteger),
-        column("last_position", BigInteger),
-    )
-)
+_APPEND = "SELECT * FROM event_store.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+"""Run by the driver itself: SQLAlchemy would take as long for a batch as PostgreSQL does."""
+
+LOOKING_UP: Final = {"enable_seqscan": "off", "plan_cache_mode": "force_generic_plan"}
+"""PostgreSQL's settings for connections that load streams: by index, though the plan was made while the log was small."""
 
 _NOTHING_DONE = ("53", "25")
 """SQLSTATE prefixes: resources exhausted, and a state that lets nothing be written, as a standby's."""
@@ -70,21 +42,24 @@ class PostgresEventStore(PostgresEventLog):
         with translate_errors():
             connection = await self._append_engine.connect()
         try:
-            async with replicated(connection):
-                rows = (await connection.execute(_APPEND, _parameters(commits))).all()
-            if any(row.outcome == "duplicate" for row in rows):
+            async with replicated(connection) as driver:
+                outcomes = await call_append(driver, commits)
+            if any(isinstance(outcome, Duplicate) for outcome in outcomes):
                 await settle(connection)
-        except (DBAPIError, OSError, asyncpg.InterfaceError) as error:
+        except (DBAPIError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             code = sqlstate(error)
             if code.startswith(_DATA_REFUSED):
                 raise AppendRefused(f"the database refused the append ({code})") from error
-            if is_connection_failure(error) and not code.startswith(_NOTHING_DONE):
+            is_away = is_connection_failure(error)
+            if is_away:
                 await connection.invalidate()
+                await self._append_engine.dispose()  # The pool's others are to the same server.
+            if is_away and not code.startswith(_NOTHING_DONE):
                 raise OutcomeUnknown from error
             raise DatabaseUnavailable(f"the database cannot append now ({code})") from error
         finally:
             await connection.close()
-        return [_outcome(row) for row in rows]
+        return outcomes
 
     async def settle(self) -> None:
         """See `EventStore.settle`."""
@@ -96,31 +71,38 @@ class PostgresEventStore(PostgresEventLog):
             raise OutcomeUnknown from error
 
 
-def _parameters(commits: Sequence[Commit]) -> dict[str, list[object]]:
+async def call_append(driver: Driver, commits: Sequence[Commit]) -> Sequence[Outcome]:
+    """Call the function. Raises the driver's errors."""
+    return [_outcome(*row) for row in await driver.fetch(_APPEND, *_arguments(commits))]
+
+
+def _arguments(commits: Sequence[Commit]) -> Sequence[Sequence[object]]:
+    """Give the function's arguments, in its order."""
     events = [(number, event) for number, commit in enumerate(commits, 1) for event in commit.events]
-    return {
-        "stream_types": [commit.stream.aggregate_type for commit in commits],
-        "stream_ids": [commit.stream.aggregate_id for commit in commits],
-        "expected_versions": [commit.expected_version for commit in commits],
-        "event_commits": [number for number, _ in events],
-        "event_types": [event.event_type for _, event in events],
-        "schema_versions": [event.schema_version for _, event in events],
-        "event_ids": [event.event_id for _, event in events],
-        "event_data": [event.data for _, event in events],
-        "event_metadata": [event.metadata for _, event in events],
-        "occurred_ats": [event.occurred_at for _, event in events],
-        "last_event_ids": [commit.last_event_id for commit in commits],
-    }
+    return (
+        [commit.stream.aggregate_type for commit in commits],
+        [commit.stream.aggregate_id for commit in commits],
+        [commit.expected_version for commit in commits],
+        [number for number, _ in events],
+        [event.event_type for _, event in events],
+        [event.schema_version for _, event in events],
+        [event.event_id for _, event in events],
+        [event.data for _, event in events],
+        [event.metadata for _, event in events],
+        [event.occurred_at for _, event in events],
+        [commit.last_event_id for commit in commits],
+    )
 
 
-def _outcome(row: AnyRow) -> Outcome:
-    match row.outcome:
+def _outcome(_: int, outcome: str, version: int, first_position: int, last_position: int) -> Outcome:
+    """Build from a row of the function."""
+    match outcome:
         case "appended":
-            return Appended(Version(row.version), Position(row.first_position), Position(row.last_position))
+            return Appended(Version(version), Position(first_position), Position(last_position))
         case "duplicate":
-            return Duplicate(Version(row.version), Position(row.first_position), Position(row.last_position))
+            return Duplicate(Version(version), Position(first_position), Position(last_position))
         case "conflict":
-            return Conflict(Version(row.version))
+            return Conflict(Version(version))
         case "event_id_taken":
-            return EventIdTaken(Position(row.first_position))
-    raise ValueError(f"event_store.append gave an unknown outcome: {row.outcome}")
+            return EventIdTaken(Position(first_position))
+    raise ValueError(f"event_store.append gave an unknown outcome: {outcome}")

@@ -48,13 +48,8 @@ class PostgresEventLog:
 
     async def read_stream(self, stream: StreamId, after_version: Version = Version(0)) -> Sequence[RecordedEvent]:
         """See `EventLog.read_stream`."""
-        return await self._read(
-            RECORDED_COLUMNS.where(
-                events.c.aggregate_type == stream.aggregate_type,
-                events.c.aggregate_id == stream.aggregate_id,
-                events.c.version > after_version,
-            ).order_by(events.c.version)
-        )
+        of_stream = {"aggregate_type": stream.aggregate_type, "aggregate_id": stream.aggregate_id}
+        return await self._read(_STREAM, {**of_stream, "after_version": after_version})
 
     async def read_all(
         self,
@@ -75,7 +70,7 @@ class PostgresEventLog:
 
     async def find_event(self, event_id: EventId) -> RecordedEvent | None:
         """See `EventLog.find_event`."""
-        found = await self._read(RECORDED_COLUMNS.where(events.c.event_id == event_id))
+        found = await self._read(_EVENT, {"event_id": event_id})
         return found[0] if found else None
 
     async def head(self) -> Position:
@@ -101,6 +96,15 @@ RECORDED_COLUMNS = select(
     events.c.occurred_at,
     events.c.recorded_at,
 )
+
+# Built once: to build a query anew takes SQLAlchemy several times as long as to run it.
+_STREAM = RECORDED_COLUMNS.where(
+    events.c.aggregate_type == bindparam("aggregate_type"),
+    events.c.aggregate_id == bindparam("aggregate_id"),
+    events.c.version > bindparam("after_version"),
+).order_by(events.c.version)
+
+_EVENT = RECORDED_COLUMNS.where(events.c.event_id == bindparam("event_id"))
 
 _PAST = (
     RECORDED_COLUMNS.where(events.c.position > bindparam("after_position"))

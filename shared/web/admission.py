@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -122,8 +122,11 @@ class AdmissionMiddleware:
         receiving = receive if exchange.has_come else exchange.receive
         admission.in_flight += 1
         try:
-            with nullcontext() if is_counted else admission.waiting():
+            if is_counted:
                 await self._app(scope, receiving, exchange.send)
+            else:
+                with admission.waiting():
+                    await self._app(scope, receiving, exchange.send)
         except asyncio.CancelledError:
             if exchange.is_answered:
                 raise

@@ -1,17 +1,16 @@
 """uvicorn's protocol with bounds: on heads, on slow clients, on connections, and on requests at once."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any, Final, cast
 from urllib.parse import unquote
 
 import httptools
 from starlette.types import Scope
-from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from shared.web.admission import Admission
 from shared.web.refusals import MALFORMED, NOTHING_CAME, TOO_LARGE, Refusal, overloaded, refused_connection, unreadable
+from shared.web.transports import JoinedWrites, TimedFlow
 
 MAX_HEAD_BYTES: Final = 32_768
 """Of a request's line and headers together; tokens take a few thousand."""
@@ -30,28 +29,6 @@ class _Refused:
 
     def __init__(self) -> None:
         self.message_event = asyncio.Event()
-
-
-class _Flow(FlowControl):
-    """Tells for how many seconds nothing was read, once it is again."""
-
-    def __init__(
-        self, transport: asyncio.Transport, now: Callable[[], float], resumed: Callable[[float], None]
-    ) -> None:
-        super().__init__(transport)
-        self._now = now
-        self._resumed = resumed
-        self._since = 0.0
-
-    def pause_reading(self) -> None:
-        if not self.read_paused:
-            self._since = self._now()
-        super().pause_reading()
-
-    def resume_reading(self) -> None:
-        if self.read_paused:
-            self._resumed(self._now() - self._since)
-        super().resume_reading()
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -85,7 +62,7 @@ class BoundedHttp(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Let a client in; where there are too many, the one that has been silent for longest has to go."""
         super().connection_made(transport)
-        self.flow = _Flow(transport, self.loop.time, self._has_been_paused)
+        self.flow = TimedFlow(transport, self.loop.time, self._has_been_paused)
         if len(self.connections) > self._admission.bounds.connections and not self._make_room():
             problem = self._admission.refusal("/")
             self.transport.write(refused_connection(problem, self.server_state.default_headers))
@@ -121,7 +98,7 @@ class BoundedHttp(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """See a request's start."""
         self._is_receiving = True
-        self._expect_a_request()
+        self._has_come()  # What went before it. Where it does not come whole at once, its own time runs from then on.
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
@@ -198,6 +175,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
+        cycle.transport = cast("asyncio.Transport", JoinedWrites(self.transport, self.loop))
         super()._start_asgi_task(cycle, app)
 
     def _is_waiting_for_more(self) -> bool:

@@ -1,8 +1,11 @@
-"""Headers on every answer that tell browsers what not to do with it."""
+"""Headers on every answer: the correlation id, and what tells browsers what not to do with it."""
 
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shared.web.correlation import RAW_HEADER as CORRELATION_HEADER
+from shared.web.correlation import correlation_id
 
 HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -16,8 +19,8 @@ HEADERS: Final = {
 RAW_HEADERS: Final = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
 
 
-class SecurityHeaders:
-    """ASGI middleware."""
+class AnswerHeaders:
+    """ASGI middleware: they, and the correlation id, which the request's state has as `correlation_id`."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -27,12 +30,15 @@ class SecurityHeaders:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        given = correlation_id(scope)
+        scope.setdefault("state", {})["correlation_id"] = given
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                given = message["headers"]
-                names = {name for name, _ in given}
-                message["headers"] = [*given, *(header for header in RAW_HEADERS if header[0] not in names)]
+                headers = message["headers"]
+                names = {name for name, _ in headers}
+                own = [header for header in RAW_HEADERS if header[0] not in names]
+                message["headers"] = [*headers, *own, (CORRELATION_HEADER, given.encode())]
             await send(message)
 
         await self._app(scope, receive, send_with_headers)

@@ -4,9 +4,10 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Final
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 from starlette.middleware import Middleware
 
 from shared.identity.verifier import TokenVerifier
@@ -15,7 +16,6 @@ from shared.supervision import Supervisor
 from shared.web.access import OPEN, AccessRules, Guarded
 from shared.web.admission import Admission, AdmissionMiddleware
 from shared.web.api_docs import add_api_docs
-from shared.web.correlation import CorrelationMiddleware
 from shared.web.cors import cors
 from shared.web.documentation import Service, health
 from shared.web.head import HeadMiddleware
@@ -25,12 +25,16 @@ from shared.web.openapi import complete
 from shared.web.origin import OriginGuard
 from shared.web.problem_answers import install_problems
 from shared.web.problems import Problems
-from shared.web.security_headers import SecurityHeaders
+from shared.web.security_headers import AnswerHeaders
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 ServedLifespan = Callable[[FastAPI], AbstractAsyncContextManager[Mapping[str, Any]]]
 
 LICENCE = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
+
+
+_NO_TELEMETRY: Final[TelemetryConfig] = {"tracing": False, "metrics": False, "logs": False}
+"""FastAPI would look in each request whether there is an OpenTelemetry to tell of it."""
 
 
 class _App(FastAPI):
@@ -49,6 +53,7 @@ class _App(FastAPI):
             docs_url=None,
             redoc_url=None,
             redirect_slashes=False,
+            telemetry=_NO_TELEMETRY,
             **settings,
         )
         self._service = service
@@ -101,8 +106,7 @@ def create_service(
             lifespan if verifier is None else _with_keys(lifespan, verifier), admission, end, drain_seconds
         ),
         middleware=[
-            Middleware(CorrelationMiddleware),
-            Middleware(SecurityHeaders),
+            Middleware(AnswerHeaders),
             Middleware(HeadMiddleware),
             *cors(origins),
             Middleware(OriginGuard, origins),
@@ -116,7 +120,8 @@ def create_service(
     app.state.asks_for_tokens = verifier is not None
     app.install_problems(problems)
     for one in guarded:
-        app.include_router(one.router)
+        # Not `include_router`, which has the router's routes be looked for twice in each request.
+        app.router.routes.extend(one.router.routes)
     add_api_docs(app)
     return app
 

@@ -1,14 +1,11 @@
 """JSON bodies without surprises: one object, no duplicate keys, exact numbers, UTF-8."""
 
 import json
-from collections.abc import Callable, Coroutine
 from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
 
-from fastapi import Request, Response
-from fastapi.routing import APIRoute
+from fastapi import Request
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 
 _MAX_DIGITS = 40
 """Longest number literal read; no field of ours comes near it."""
@@ -80,20 +77,6 @@ _DECODER = json.JSONDecoder(
 )
 
 
-class _StrictRequest(Request):
-    async def body(self) -> bytes:
-        """Read the body, up to the app's limit.
-
-        FastAPI's own limit answers in plain text, which no handler can change.
-        """
-        if not hasattr(self, "_body"):
-            self._body = await read_body(self, self.app.state.max_body_bytes)
-        return self._body
-
-    async def json(self) -> Any:
-        return loads_object(await self.body())
-
-
 async def read_body(request: Request, limit: int) -> bytes:
     """Read a body of at most so many bytes. Raises `HTTPException` for a larger one, and for one that does not come whole."""
     declared = request.headers.get("content-length", "0")
@@ -101,34 +84,16 @@ async def read_body(request: Request, limit: int) -> bytes:
         raise HTTPException(400, "Content-Length is no number")
     if len(declared) > _MAX_DIGITS or int(declared) > limit:
         raise HTTPException(413, f"the limit is {limit} bytes")
-    body = bytearray()
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > limit:
-                raise HTTPException(413, f"the limit is {limit} bytes")
-    except ClientDisconnect:
-        raise HTTPException(400, "the body did not come whole") from None
-    return bytes(body)
-
-
-class StrictJsonRoute(APIRoute):
-    """A route that reads its body with `loads_object`, takes `application/json` only, and bounds the body's size."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Wrap FastAPI's handler."""
-        handle = super().get_route_handler()
-        takes_body = self.body_field is not None
-
-        async def handler(request: Request) -> Response:
-            strict = _StrictRequest(request.scope, request.receive)
-            if takes_body and not await _is_json(strict):
-                raise HTTPException(415, "the body must be application/json, in UTF-8")
-            if takes_body:
-                await strict.body()  # FastAPI would make a 400 of whatever reading it raises.
-            return await handle(strict)
-
-        return handler
+    body, is_whole = b"", False
+    while not is_whole:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise HTTPException(400, "the body did not come whole")
+        body += message.get("body", b"")
+        if len(body) > limit:
+            raise HTTPException(413, f"the limit is {limit} bytes")
+        is_whole = not message.get("more_body", False)
+    return body
 
 
 def has_media_type(request: Request, wanted: str) -> bool:
@@ -136,12 +101,3 @@ def has_media_type(request: Request, wanted: str) -> bool:
     media_type, _, parameters = request.headers.get("content-type", "").partition(";")
     charset = parameters.strip().lower().replace('"', "")
     return media_type.strip().lower() == wanted and charset in {"", "charset=utf-8"}
-
-
-async def _is_json(request: Request) -> bool:
-    content_type = request.headers.get("content-type")
-    if content_type == "application/json":
-        return True
-    if content_type is None:
-        return not await request.body()
-    return has_media_type(request, "application/json")

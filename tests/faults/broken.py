@@ -9,16 +9,16 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from unittest.mock import patch
 
+import asyncpg
 from fastapi import FastAPI
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 import command_service.main
 import query_service.main
-from command_service import postgres_store
 from command_service.event_store import Commit, Outcome
 from command_service.idempotency import IdempotencyKey
-from command_service.postgres_store import PostgresEventStore
+from command_service.postgres_store import PostgresEventStore, call_append
 from query_service import checkpoints
 from query_service.checkpoints import Checkpoint
 from query_service.projected_position import ProjectedPosition
@@ -48,13 +48,15 @@ class _AnswersBeforeCommit(PostgresEventStore):
             connection = await self._append_engine.connect()
         try:
             await connection.exec_driver_sql("BEGIN")
-            rows = (await connection.execute(postgres_store._APPEND, postgres_store._parameters(commits))).all()
-        except (DBAPIError, OSError) as error:
+            driver = (await connection.get_raw_connection()).driver_connection
+            assert driver is not None
+            outcomes = await call_append(driver, commits)
+        except (DBAPIError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             await connection.invalidate()
             await connection.close()
             raise OutcomeUnknown from error
         self._committing = asyncio.create_task(_commit(connection))
-        return [postgres_store._outcome(row) for row in rows]
+        return outcomes
 
 
 async def _commit(connection: AsyncConnection) -> None:

@@ -3,10 +3,10 @@
 import asyncio
 
 from sqlalchemy import select, text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from command_service.event_store import Appended
-from command_service.postgres_store import _APPEND, PostgresEventStore, _parameters
+from command_service.event_store import Appended, Commit
+from command_service.postgres_store import PostgresEventStore, call_append
 from shared.event_log.events import Position, Version
 from shared.event_log.tables import events
 from tests.support.databases import connected
@@ -30,7 +30,7 @@ async def test_a_follower_misses_nothing_while_one_append_is_held_open(database:
     follower = asyncio.create_task(follow())
     async with connected(database, autocommit=False) as slow, connected(database, OTHERS) as others:
         async with slow.begin() as held:
-            await held.execute(_APPEND, _parameters([a_commit()]))
+            await _append(held, a_commit())
             appends = [asyncio.create_task(PostgresEventStore(others).append([a_commit()])) for _ in range(OTHERS)]
             await wait_until(lambda: _waiting_for_lock(engine, OTHERS), "the other appends wait for the held one")
             assert seen == [1]
@@ -44,7 +44,7 @@ async def test_a_follower_misses_nothing_while_one_append_is_held_open(database:
 async def test_an_append_that_is_rolled_back_leaves_no_gap(database: str, engine: AsyncEngine) -> None:
     store = PostgresEventStore(engine)
     async with connected(database, autocommit=False) as slow, slow.connect() as held:
-        await held.execute(_APPEND, _parameters([a_commit(), a_commit()]))
+        await _append(held, a_commit(), a_commit())
         await held.rollback()
     assert await store.append([a_commit()]) == [Appended(Version(1), Position(1), Position(1))]
 
@@ -59,6 +59,14 @@ async def test_many_writers_leave_gapless_positions_in_commit_order(database: st
         ).all()
     assert [row.position for row in rows] == list(range(1, 201))
     assert [row.recorded_at for row in rows] == sorted(row.recorded_at for row in rows)
+
+
+async def _append(connection: AsyncConnection, *commits: Commit) -> None:
+    """Append in a transaction that is left open."""
+    await connection.execute(text("SELECT 1"))
+    driver = (await connection.get_raw_connection()).driver_connection
+    assert driver is not None
+    await call_append(driver, commits)
 
 
 async def _waiting_for_lock(engine: AsyncEngine, count: int) -> bool:

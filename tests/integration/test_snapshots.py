@@ -2,7 +2,9 @@
 
 import asyncio
 from dataclasses import replace
+from uuid import UUID, uuid4
 
+import httpx
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -10,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from command_service.app import create_app
 from command_service.orders.aggregate import ORDERS
 from command_service.orders.decider import OrderState
-from command_service.postgres_snapshots import PostgresSnapshotStore, _stored
+from command_service.postgres_snapshots import _STORED, PostgresSnapshotStore
 from command_service.postgres_store import PostgresEventStore
 from command_service.repository import Repository
 from command_service.snapshot_taker import SnapshotTaker
@@ -20,6 +22,7 @@ from shared.errors import DatabaseUnavailable
 from shared.event_log.events import StreamId, Version
 from tests.support.apps import command_service, command_settings, running
 from tests.support.http import assert_problem, place
+from tests.support.orders import commit, placed
 from tests.support.tally import DECIDER, EVENTS, STATE, Tally, TallyEvent, a_tally, append_added
 from tests.support.waiting import wait_until
 
@@ -116,9 +119,40 @@ async def test_a_load_reads_by_index_from_the_snapshot_on(engine: AsyncEngine) -
     assert "rows=11" in plan
 
 
+async def test_orders_are_found_by_index_though_the_plans_are_of_a_small_log(
+    database: str, engine: AsyncEngine
+) -> None:
+    few = await _place(engine, 10)
+    async with engine.connect() as connection:
+        await connection.execute(text("VACUUM ANALYZE event_store.events"))
+    async with command_service(database) as http:
+        for order_id in few:
+            await _confirm(http, order_id)
+        many = await _place(engine, 2000)
+        for order_id in many[:10]:
+            await _confirm(http, order_id)
+    # The service's sessions have ended, and told what they read.
+    async with engine.connect() as connection:
+        scanned = await connection.scalar(
+            text("SELECT seq_tup_read FROM pg_stat_user_tables WHERE schemaname = 'event_store' AND relname = 'events'")
+        )
+    assert scanned < 2000
+
+
 def a_repository(engine: AsyncEngine) -> Repository[Tally, TallyEvent]:
     store, snapshots = PostgresEventStore(engine), PostgresSnapshotStore(engine)
     return Repository(DECIDER, EVENTS, STATE, store, snapshots, SnapshotTaker(snapshots), StateCache(0))
+
+
+async def _place(engine: AsyncEngine, count: int) -> list[UUID]:
+    """Have orders placed elsewhere: no service knows them."""
+    ids = [uuid4() for _ in range(count)]
+    await PostgresEventStore(engine).append([commit(order_id, 0, placed()) for order_id in ids])
+    return ids
+
+
+async def _confirm(http: httpx.AsyncClient, order_id: UUID) -> None:
+    assert (await http.post(f"/orders/{order_id}/confirm")).status_code == 200
 
 
 async def _snapshot_is(engine: AsyncEngine, version: int, status: str) -> bool:
@@ -128,7 +162,8 @@ async def _snapshot_is(engine: AsyncEngine, version: int, status: str) -> bool:
 
 
 async def _plan(engine: AsyncEngine, stream: StreamId) -> str:
-    compiled = _stored(stream, 1).compile(dialect=engine.dialect, compile_kwargs={"literal_binds": True})
+    values = {"aggregate_type": stream.aggregate_type, "aggregate_id": stream.aggregate_id, "schema_version": 1}
+    compiled = _STORED.params(values).compile(dialect=engine.dialect, compile_kwargs={"literal_binds": True})
     async with engine.connect() as connection:
         await connection.execute(text("ANALYZE event_store.events"))
         rows = await connection.exec_driver_sql(f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) {compiled}")
