@@ -79,8 +79,9 @@ def test_a_projection_is_given_the_events_that_its_fold_knows(projection: RowPro
 
 def test_a_row_has_the_columns_of_its_table_in_their_order() -> None:
     assert items.OrderLine._fields == tuple(order_items.c.keys())
+    details_alone: Any = ORDER_DETAILS
     with pytest.raises(TypeError, match="no NamedTuple with the columns of"):
-        replace(ORDER_DETAILS, row_type=tuple)
+        replace(details_alone, row_type=summaries.OrderSummary)
 
 
 def test_details_gather_what_each_event_tells() -> None:
