@@ -76,7 +76,7 @@ class Growth:
             filled = await fill(large, size)
             loads, upkeep = await _compare(context, small, large)
             by_size[size] = (loads, [*filled, *upkeep])
-        return [_result(by_size), _stored(by_size), await _memory(context, large, self._requests)]
+        return [result(by_size), _stored(by_size), await _memory(context, large, self._requests)]
 
 
 async def fill(url: str, size: int) -> list[Series]:
@@ -166,7 +166,8 @@ async def _caught_up(url: str) -> None:
         await asyncio.sleep(0.5)
 
 
-def _result(by_size: dict[int, tuple[dict[str, list[Load]], list[Series]]]) -> Result:
+def result(by_size: dict[int, tuple[dict[str, list[Load]], list[Series]]]) -> Result:
+    """Sum up what was measured at each size."""
     sizes = list(by_size)
     loads, _ = by_size[sizes[-1]]
     whats = [name.removesuffix(", small") for name in loads if name.endswith(", small")]
