@@ -14,6 +14,7 @@ import httptools
 import uvloop
 
 from benchmarks.load import Load, Requests
+from benchmarks.results import percentile
 
 _LATE = 10.0
 """Seconds after the end in which answers still count; what is unanswered then has failed."""
@@ -173,12 +174,12 @@ async def main(requests: Requests, seconds: float, rate: float) -> Load:
     used = time.process_time() - before
     for connection in connections:
         connection.close()
-    latencies, elapsed = sorted(generator.latencies) or [0.0], generator.elapsed or seconds
+    latencies, elapsed = generator.latencies, generator.elapsed or seconds
     return Load(
         answers=len(generator.latencies),
         rate=len(generator.latencies) / elapsed,
-        median=latencies[len(latencies) // 2] * 1e3,
-        p99=latencies[len(latencies) * 99 // 100] * 1e3,
+        median=percentile(latencies, 50) * 1e3,
+        p99=percentile(latencies, 99) * 1e3,
         lines=sum(connection.lines for connection in connections) / elapsed,
         generator=used / elapsed,
         failed={status: count for status, count in generator.statuses.items() if status not in _SUCCESS},

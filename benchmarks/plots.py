@@ -1,5 +1,6 @@
 """Plots of what was found, as SVG."""
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ _STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
 }
+_LABEL = 48
 _MET, _NOT_MET, _LINE = "#2a7f62", "#b5473c", "#888888"
 
 
@@ -32,7 +34,7 @@ def _aims(results: Sequence[Result]) -> Figure:
     """Draw each ratio as a share of what it was to be: past the line is good, whichever way its bound goes."""
     found = [(result, one, one.aim) for result in results for one in result.ratios if one.aim]
     found.sort(key=lambda each: -each[2].number)
-    figure = Figure(figsize=(9, 0.8 + 0.32 * len(found)), layout="constrained")
+    figure = Figure(figsize=(9, 0.8 + 0.4 * len(found)), layout="constrained")
     axes = figure.subplots()
     for row, (_, one, aim) in enumerate(found):
         shares = sorted(value / aim.bound if aim.at_least else aim.bound / max(value, 1e-9) for value in one.values)
@@ -43,8 +45,9 @@ def _aims(results: Sequence[Result]) -> Figure:
         )
     axes.axvline(1, color=_LINE, linestyle="--")
     axes.set_xscale("log")
-    axes.set_yticks(range(len(found)), [f"{aim.number}  {result.title}: {one.name}"[:72] for result, one, aim in found])
-    axes.set_xlabel("share of the aim reached: the dashed line is the aim, further to the right is better")
+    names = [f"{aim.number}  {result.title}: {one.name}" for result, one, aim in found]
+    axes.set_yticks(range(len(found)), [textwrap.fill(name, _LABEL) for name in names], fontsize=8)
+    axes.set_xlabel("share of the aim reached (dashed: all of it; right is better)")
     return figure
 
 

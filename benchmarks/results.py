@@ -80,6 +80,12 @@ def series(name: str, unit: str, values: Sequence[float]) -> Series:
     return Series(name=name, unit=unit, values=tuple(values))
 
 
+def percentile(values: Sequence[float], hundredths: int) -> float:
+    """Give the value that so many of a hundred do not exceed; 0 of none."""
+    ascending = sorted(values)
+    return ascending[(len(ascending) - 1) * hundredths // 100] if ascending else 0.0
+
+
 def spread(found: Series | Ratio) -> str:
     """Write a median with the least and the greatest."""
     low, high = min(found.values), max(found.values)

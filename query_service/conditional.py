@@ -1,16 +1,19 @@
 """Answers from memory, and conditional requests: a layer in front of the routes that knows nothing of them.
 
-A route's `ReadModel` notes what its answer is about; such an answer is kept and has an ETag. A hit does no I/O.
+A route's `ReadModel` notes what its answer is about; such an answer is kept and has an ETag. A hit does no I/O; those who
+ask the same while it is read share the next answer.
 """
 
 import hashlib
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
+from functools import partial
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from query_service.answer_cache import NOTE, Answer, AnswerCache, Note
 from query_service.projected_position import ProjectedPosition
+from query_service.shared_answers import SharedAnswers, Turn
 from shared.event_log.events import Position
 
 _MOST_DIGITS = 18
@@ -25,6 +28,7 @@ class ConditionalAnswers:
         self._app = app
         self._cache = cache
         self._projected = projected
+        self._shared = SharedAnswers()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer from memory, or pass on and keep what comes."""
@@ -39,7 +43,19 @@ class ConditionalAnswers:
             if headers.wanted <= position:
                 await _send(send, answer, position, headers)
                 return
-        await self._app(scope, receive, _Keeping(scope, send, key, self._cache, headers).send)
+        turn: Turn | None = None
+        # Who has to wait for a position has nobody else wait for it.
+        if headers.wanted is not None and headers.wanted <= self._projected.value():
+            found = await self._shared.take_turn(key)
+            if isinstance(found, Answer) and headers.wanted <= found.position:
+                await _send(send, found, found.position, headers)
+                return
+            turn = found if isinstance(found, Turn) else None
+        tell = partial(self._shared.end, key, turn)
+        try:
+            await self._app(scope, receive, _Keeping(scope, send, key, self._cache, headers, tell).send)
+        finally:
+            tell(None)
 
 
 class _Headers:
@@ -65,8 +81,17 @@ class _Headers:
 class _Keeping:
     """Passes a response on; one with a note is collected, kept, and perhaps answered with 304; one with an ETag that too."""
 
-    def __init__(self, scope: Scope, send: Send, key: bytes, cache: AnswerCache, headers: _Headers) -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        send: Send,
+        key: bytes,
+        cache: AnswerCache,
+        headers: _Headers,
+        tell: Callable[[Answer | None], None],
+    ) -> None:
         self._scope = scope
+        self._tell = tell
         self._send = send
         self._key = key
         self._cache = cache
@@ -105,6 +130,7 @@ class _Keeping:
         # A position in the query is of this request alone.
         if note.can_be_kept and b"min_position" not in self._key:
             self._cache.put(self._key, answer, self._epoch)
+            self._tell(answer)
         await _send(self._send, answer, note.position, self._headers)
 
 

@@ -1,6 +1,6 @@
 """Projections that keep rows which never change: each event adds some."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,13 +13,13 @@ from query_service.set_based import copy, upsert
 
 @dataclass(frozen=True, slots=True)
 class LinesProjection:
-    """`lines` gives the rows that an event adds."""
+    """`lines` gives the rows that an event adds, each with a value for each column in the table's order."""
 
     name: str
     version: int
     event_types: frozenset[str]
     table: Table
-    lines: Callable[[DecodedEvent], Sequence[Mapping[str, Any]]]
+    lines: Callable[[DecodedEvent], Sequence[Sequence[Any]]]
 
     @property
     def tables(self) -> Sequence[Table]:
@@ -42,12 +42,11 @@ class LinesLoader:
     def __init__(self, projection: LinesProjection) -> None:
         self.copied = (projection.table,)
         self._projection = projection
-        self._names = [column.name for column in projection.table.c]
 
     async def write(self, connection: AsyncConnection, aggregates: Sequence[Sequence[DecodedEvent]]) -> None:
         """See `Loader.write`."""
-        lines = (line for events in aggregates for decoded in events for line in self._projection.lines(decoded))
-        await copy(connection, self._projection.table, [[line[name] for name in self._names] for line in lines])
+        lines = [line for events in aggregates for decoded in events for line in self._projection.lines(decoded)]
+        await copy(connection, self._projection.table, lines)
 
     async def write_sums(self, connection: AsyncConnection) -> None:
         """See `Loader.write_sums`: there are none."""

@@ -1,9 +1,8 @@
 """Projections that keep one row per aggregate, each written as a pure fold."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cache
-from operator import attrgetter
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
@@ -14,14 +13,14 @@ from query_service.projection import DecodedEvent, out_of_place
 from query_service.set_based import copy, upsert
 from query_service.sums import Summing, Sums
 
-R = TypeVar("R")
+R = TypeVar("R", bound=tuple[Any, ...])
 
 
 @dataclass(frozen=True, slots=True)
 class RowProjection(Generic[R]):
     """One row per aggregate: `fold` gives the row after an event, from the row before it (None: there is none).
 
-    `row_type` is a dataclass with the table's columns as fields, the key, the aggregate's id, first. A batch
+    `row_type` is a `NamedTuple` with the table's columns as fields, the key, the aggregate's id, first. A batch
     loads the rows it touches, folds in memory, and writes each once: two statements, however long the batch,
     and one for each table of sums.
     """
@@ -30,9 +29,13 @@ class RowProjection(Generic[R]):
     version: int
     event_types: frozenset[str]
     table: Table
-    row_type: type[R]
+    row_type: Callable[..., R]
     fold: Callable[[R | None, DecodedEvent], R]
     sums: Sequence[Sums[R]] = ()
+
+    def __post_init__(self) -> None:
+        if getattr(self.row_type, "_fields", None) != tuple(self.table.c.keys()):
+            raise TypeError(f"{self.row_type} is no NamedTuple with the columns of {self.table} in their order")
 
     @property
     def tables(self) -> Sequence[Table]:
@@ -48,8 +51,7 @@ class RowProjection(Generic[R]):
             after[key] = self.fold(after.get(key, before.get(key)), decoded)
         if not after:
             return
-        names = [column.name for column in self.table.c]
-        await upsert(connection, self.table, [{name: getattr(row, name) for name in names} for row in after.values()])
+        await upsert(connection, self.table, list(after.values()))
         for summing in map(Summing, self.sums):
             for key, row in after.items():
                 if key in before:
@@ -80,8 +82,7 @@ class RowProjection(Generic[R]):
         keys = {d.record.stream.aggregate_id for d in batch} - started
         if not keys:
             return {}
-        names = tuple(field.name for field in fields(self.row_type))  # type: ignore[arg-type]
-        rows = await connection.execute(_by_key(self.table, names), {"keys": list(keys)})
+        rows = await connection.execute(_by_key(self.table), {"keys": list(keys)})
         return {row[0]: self.row_type(*row) for row in rows}
 
 
@@ -91,13 +92,12 @@ class RowLoader(Generic[R]):
     def __init__(self, projection: RowProjection[R]) -> None:
         self.copied = (projection.table,)
         self._projection = projection
-        self._values = attrgetter(*(column.name for column in projection.table.c))
         self._sums = [Summing(sums) for sums in projection.sums]
 
     async def write(self, connection: AsyncConnection, aggregates: Sequence[Sequence[DecodedEvent]]) -> None:
         """See `Loader.write`."""
         rows = [self._projection.fold_all(events) for events in aggregates]
-        await copy(connection, self._projection.table, [self._values(row) for row in rows])
+        await copy(connection, self._projection.table, rows)
         for summing in self._sums:
             for row in rows:
                 summing.came(row)
@@ -109,7 +109,7 @@ class RowLoader(Generic[R]):
 
 
 @cache
-def _by_key(table: Table, names: tuple[str, ...]) -> Select[Any]:
+def _by_key(table: Table) -> Select[Any]:
     (key,) = table.primary_key.columns
     wanted = func.unnest(bindparam("keys", type_=ARRAY(key.type)))
-    return select(*(table.c[name] for name in names)).where(key.in_(select(wanted)))
+    return select(table).where(key.in_(select(wanted)))

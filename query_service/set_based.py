@@ -1,4 +1,4 @@
-"""Writing many rows at once: one statement, one array per column; or COPY."""
+"""Writing many rows at once: one statement, one array per column; or COPY. A row has a value for each column, in the table's order."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,12 +14,12 @@ from sqlalchemy.sql.dml import ReturningInsert
 from query_service.tables import SCHEMA
 
 
-async def upsert(connection: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+async def upsert(connection: AsyncConnection, table: Table, rows: Sequence[Sequence[Any]]) -> None:
     """Write rows by primary key in one statement; a row that exists is replaced."""
     await connection.execute(_upsert(table), _arrays(table, rows))
 
 
-async def add(connection: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+async def add(connection: AsyncConnection, table: Table, rows: Sequence[Sequence[Any]]) -> None:
     """Add rows to those with the same primary key, column by column; one that comes to zero in all of them goes."""
     keys = len(table.primary_key.columns)
     sums = await connection.execute(_add(table), _arrays(table, rows))
@@ -28,7 +28,7 @@ async def add(connection: AsyncConnection, table: Table, rows: Sequence[Mapping[
 
 
 async def copy(connection: AsyncConnection, table: Table, rows: Sequence[Sequence[Any]]) -> None:
-    """Write new rows, with a value for each column in the table's order, by COPY."""
+    """Write new rows by COPY."""
     raw: Any = (await connection.get_raw_connection()).driver_connection
     as_text = [number for number, column in enumerate(table.c) if isinstance(column.type, JSON)]
     records = [_with_text(row, as_text) for row in rows] if as_text else rows
@@ -67,8 +67,8 @@ def _insert(table: Table) -> Insert:
     return insert(table).from_select(list(table.c), select(*(rows.c[column.name] for column in table.c)))
 
 
-def _arrays(table: Table, rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    return {_array_name(column): [row[column.name] for row in rows] for column in table.c}
+def _arrays(table: Table, rows: Sequence[Sequence[Any]]) -> dict[str, list[Any]]:
+    return {_array_name(column): list(values) for column, values in zip(table.c, zip(*rows, strict=True), strict=True)}
 
 
 def _array_name(column: "Column[Any]") -> str:

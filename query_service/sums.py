@@ -46,10 +46,9 @@ class Summing(Generic[R]):
 
     async def write(self, connection: AsyncConnection) -> None:
         """Add everything to the table, in the order of keys, so that those who write at once do not deadlock."""
-        names = [column.name for column in self._sums.table.c]
         changed = [(*key, *amounts) for key, amounts in sorted(self._added.items()) if any(amounts)]
         if changed:
-            await add(connection, self._sums.table, [dict(zip(names, row, strict=True)) for row in changed])
+            await add(connection, self._sums.table, changed)
 
     def _split(self, row: R) -> Iterable[tuple[tuple[Any, ...], Sequence[Any]]]:
         for values in self._sums.of(row):

@@ -14,7 +14,7 @@ import asyncpg
 from benchmarks import floor, servers
 from benchmarks.bodies import ORDER
 from benchmarks.context import Context
-from benchmarks.results import Aim, Result, ratio, series
+from benchmarks.results import Aim, Result, percentile, ratio, series
 from query_service.tables import CHANNEL
 from shared.ids import new_id_text
 
@@ -40,7 +40,7 @@ async def measure(context: Context) -> list[Result]:
 
         def median_of(sample: _Sample) -> Callable[[], Awaitable[list[float]]]:
             async def samples() -> list[float]:
-                return sorted([await sample() * 1e3 for _ in range(count)])
+                return [await sample() * 1e3 for _ in range(count)]
 
             return samples
 
@@ -48,7 +48,7 @@ async def measure(context: Context) -> list[Result]:
             await median_of(sample)()
         found = await context.in_turn({RAW: median_of(raw), VISIBLE: median_of(visible), READ: median_of(read)})
     medians = {name: [statistics.median(samples) for samples in rounds] for name, rounds in found.items()}
-    return [_result(medians, {name: [samples[len(samples) * 99 // 100] for samples in rounds] for name, rounds in found.items()}, count)]  # fmt: skip
+    return [_result(medians, {name: [percentile(samples, 99) for samples in rounds] for name, rounds in found.items()}, count)]  # fmt: skip
 
 
 @asynccontextmanager

@@ -16,7 +16,6 @@ from query_service.orders.answers import (
     Statistics,
     StatusAnalytics,
     StatusStatistics,
-    Summary,
 )
 from query_service.orders.history import OrderHistory
 from query_service.orders.parameters import DailyParameters, InvalidDays, OrderFilters, OrderParameters
@@ -43,7 +42,7 @@ async def list_orders(filters: Annotated[OrderFilters, Query()], read: ReadYourW
     """Give a page of the orders that pass the filters."""
     position, rows, next_cursor = await OrderQueries(read).list(filters)
     _reflects(response, position)
-    return Page(items=[Summary.model_validate(row) for row in rows], next_cursor=next_cursor)
+    return Page.model_validate({"items": [row._asdict() for row in rows], "next_cursor": next_cursor})
 
 
 @router.get("/orders/{order_id}", operation_id="getOrder", summary="One order in full, now or as it was")

@@ -1,7 +1,6 @@
 """Orders as they were: read from their events, folded by the projections' own code, in memory."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import datetime
 from uuid import UUID
 
@@ -66,5 +65,5 @@ class OrderHistory:
 def fold_order(events: Sequence[DecodedEvent]) -> Details:
     """Give the order that its events, from the first on, lead to."""
     summary, details = ORDER_SUMMARIES.fold_all(events), ORDER_DETAILS.fold_all(events)
-    items = [line for event in events if isinstance(event.event, OrderPlaced) for line in lines(event)]
-    return Details.model_validate({**asdict(summary), **asdict(details), "items": items})
+    items = [line._asdict() for event in events if isinstance(event.event, OrderPlaced) for line in lines(event)]
+    return Details.model_validate({**summary._asdict(), **details._asdict(), "items": items})

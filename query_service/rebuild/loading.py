@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from time import process_time
-from typing import Any
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from sqlalchemy import select
@@ -75,8 +75,8 @@ class RangeLoader:
             count = 0
             async for chunk in self._chunks(log, claimed, into[0].position):
                 for checkpoint in into:
-                    await self._load(connection, checkpoint, loaders[checkpoint.projection], chunk)
-                count += sum(map(len, chunk))
+                    await self._load(connection, checkpoint, loaders[checkpoint.projection], chunk.aggregates)
+                count += chunk.events
             # All processes in the same order, so that they do not deadlock.
             for loader in loaders.values():
                 await loader.write_sums(connection)
@@ -84,38 +84,37 @@ class RangeLoader:
             await ranges.loaded(connection, run, claimed.number, count)
         return True
 
-    async def _chunks(
-        self, log: AsyncConnection, claimed: Range, upto: Position
-    ) -> "AsyncIterator[list[list[_Decoded]]]":
+    async def _chunks(self, log: AsyncConnection, claimed: Range, upto: Position) -> "AsyncIterator[_Chunk]":
         """Give the range's events, aggregate by aggregate, many aggregates at a time, decoded once for all."""
-        chunk: list[list[_Decoded]] = []
+        aggregates: list[list[_Read]] = []
         stream, count, size = None, 0, 0
         async with log.stream(_of_range(claimed, upto)) as rows:
             async for some in rows.partitions(_ROWS_AT_ONCE):
                 for record in map(recorded, some):
                     if record.stream != stream:
                         if count >= _CHUNK_EVENTS or size >= _CHUNK_BYTES:
-                            yield chunk
-                            chunk, count, size = [], 0, 0
-                        chunk.append([])
+                            yield _Chunk(aggregates, count)
+                            aggregates, count, size = [], 0, 0
+                        aggregates.append([])
                         stream = record.stream
-                    chunk[-1].append(self._decode(record))
+                    if record.event_type in self._handled:
+                        aggregates[-1].append(self._decode(record))
                     count, size = count + 1, size + len(record.data)
-        if chunk:
-            yield chunk
+        yield _Chunk(aggregates, count)
 
     async def _load(
         self,
         connection: AsyncConnection,
         checkpoint: Checkpoint,
         loader: Loader,
-        chunk: "Sequence[Sequence[_Decoded]]",
+        chunk: "Sequence[Sequence[_Read]]",
     ) -> None:
         """Write the rows of some aggregates, and park events of others."""
+        types = self._projections[checkpoint.projection].event_types
         aggregates: list[Events] = []
         poison: list[Poison] = []
-        for decoded in chunk:
-            handled, broken = _handled(self._projections[checkpoint.projection], decoded)
+        for read in chunk:
+            handled, broken = _handled(types, read)
             if handled:
                 aggregates.append(handled)
             if broken is not None:
@@ -129,28 +128,35 @@ class RangeLoader:
         assert loader is not None
         return loader
 
-    def _decode(self, record: RecordedEvent) -> "_Decoded":
-        if record.event_type not in self._handled:
-            return record, None
+    def _decode(self, record: RecordedEvent) -> "_Read":
         try:
-            return record, DecodedEvent(record, self._events.decode(record))
+            return DecodedEvent(record, self._events.decode(record))
         except EventSchemaError as error:
-            return record, describe(error)
+            return _Undecodable(record, describe(error))
 
 
-_Decoded = tuple[RecordedEvent, DecodedEvent | str | None]
-"""An event, and as an object of its class; or what is wrong with it; or None, if no projection handles it."""
+class _Undecodable(NamedTuple):
+    record: RecordedEvent
+    error: str
 
 
-def _handled(projection: Projection, decoded: Sequence[_Decoded]) -> tuple[Events, Poison | None]:
-    """Give an aggregate's events that a projection handles, up to the first that cannot be decoded."""
-    handled = [one for one in decoded if one[0].event_type in projection.event_types]
-    events: list[DecodedEvent] = []
-    for number, (_, event) in enumerate(handled):
-        if not isinstance(event, DecodedEvent):
-            return events, Poison([record for record, _ in handled[number:]], event)
-        events.append(event)
-    return events, None
+_Read = DecodedEvent | _Undecodable
+
+
+class _Chunk(NamedTuple):
+    """Some aggregates' events that are handled by any projection; `events` counts the others too."""
+
+    aggregates: Sequence[Sequence[_Read]]
+    events: int
+
+
+def _handled(types: frozenset[str], read: Sequence[_Read]) -> tuple[Events, Poison | None]:
+    """Give an aggregate's events of these types, up to the first that cannot be decoded."""
+    handled = [one for one in read if one.record.event_type in types]
+    for number, one in enumerate(handled):
+        if isinstance(one, _Undecodable):
+            return _handled(types, handled[:number])[0], Poison([each.record for each in handled[number:]], one.error)
+    return cast("Events", handled), None
 
 
 def _of_range(claimed: Range, upto: Position) -> Any:

@@ -1,6 +1,7 @@
 """Divides the log into ranges of aggregate ids, each of which is loaded in one transaction."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from math import ceil
 from typing import NamedTuple
 from uuid import UUID
@@ -16,9 +17,13 @@ EVENTS_PER_RANGE = 5_000
 _SAMPLED = 50_000
 _FIRST, _LAST = UUID(int=0), UUID(int=2**128 - 1)
 
-_SAMPLE = text(
-    "SELECT aggregate_id FROM event_store.events TABLESAMPLE SYSTEM (:percent) WHERE aggregate_type = :aggregate_type"
-)
+_CUTS = text("""
+SELECT aggregate_id, number FROM (
+    SELECT aggregate_id, row_number() OVER (ORDER BY aggregate_id) AS number, count(*) OVER () AS sampled
+    FROM event_store.events TABLESAMPLE SYSTEM (:percent) WHERE aggregate_type = :aggregate_type
+) AS ids
+WHERE number % :step = 0 OR number = sampled ORDER BY number
+""")
 
 
 class Range(NamedTuple):
@@ -37,14 +42,14 @@ async def plan(log_engine: AsyncEngine, aggregate_type: str, upto: Position) -> 
     Each is then one ordered walk of the index on streams. Raises `DatabaseUnavailable`.
     """
     percent = min(100.0, 100.0 * _SAMPLED / max(upto, 1))
-    sample = _SAMPLE.bindparams(percent=percent, aggregate_type=aggregate_type)
-    ids = sorted(row.aggregate_id for row in await fetch_all(log_engine, sample))
-    events = len(ids) / (percent / 100)
-    count = max(1, ceil(events / EVENTS_PER_RANGE))
-    cuts = sorted({ids[len(ids) * number // count] for number in range(1, count)} - {_FIRST})
+    step = max(1, round(EVENTS_PER_RANGE * percent / 100))
+    parameters = {"percent": percent, "aggregate_type": aggregate_type, "step": step}
+    rows = await fetch_all(log_engine, _CUTS, parameters)
+    cuts: dict[UUID, int] = {row.aggregate_id: row.number for row in rows[:-1] if row.aggregate_id != _FIRST}
     starts, ends = [_FIRST, *cuts], [*(UUID(int=cut.int - 1) for cut in cuts), _LAST]
-    estimate = ceil(events / len(starts))
-    return [Range(number, aggregate_type, *ids, estimate) for number, ids in enumerate(zip(starts, ends, strict=True))]
+    sampled = pairwise([0, *cuts.values(), rows[-1].number if rows else 0])
+    estimates = [ceil((upper - lower) / (percent / 100)) for lower, upper in sampled]
+    return [Range(number, aggregate_type, *one) for number, one in enumerate(zip(starts, ends, estimates, strict=True))]
 
 
 async def store(connection: AsyncConnection, run: UUID, ranges: Sequence[Range]) -> None:

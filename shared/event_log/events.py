@@ -48,8 +48,7 @@ class NewEvent:
     occurred_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedEvent:
+class RecordedEvent(NamedTuple):
     """An event as the log holds it; `data` and `metadata` are JSON texts of objects, times are in UTC."""
 
     position: Position

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
@@ -78,7 +78,7 @@ class EventRegistry:
             event = self.decode(recorded)
         except EventSchemaError:
             return recorded
-        return replace(recorded, schema_version=event.schema_version, data=event.model_dump_json())
+        return recorded._replace(schema_version=event.schema_version, data=event.model_dump_json())
 
     def _upcast(self, recorded: RecordedEvent, target: int) -> dict[str, Any]:
         data: dict[str, Any] = json.loads(recorded.data)

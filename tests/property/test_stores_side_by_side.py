@@ -58,7 +58,8 @@ class Stores:
 def comparable(answer: Any) -> Any:
     """Leave out how JSON is spaced, and when it was recorded."""
     if isinstance(answer, RecordedEvent):
-        return replace(answer, data=json.loads(answer.data), metadata=json.loads(answer.metadata), recorded_at=WHEN)
+        parsed = {"data": json.loads(answer.data), "metadata": json.loads(answer.metadata)}
+        return answer._replace(**parsed, recorded_at=WHEN)
     if isinstance(answer, Snapshot):
         return replace(answer, state=json.loads(answer.state))
     if isinstance(answer, list | tuple):

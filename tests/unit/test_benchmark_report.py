@@ -1,11 +1,14 @@
 """What the benchmarks' page says follows from what was found."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from benchmarks import document
+from benchmarks.aims import growth
+from benchmarks.load import Load
 from benchmarks.results import Aim, Ratio, Result, ratio, series
 from tests.support.pages import DOCS
 
@@ -53,6 +56,26 @@ def test_the_page_shows_the_run_that_is_kept(name: str) -> None:
         assert document.aims(run.results) in page
         assert all(f"performance/{path}" in page for path in drawn)
     assert document.replaced(page, name, "")
+
+
+def test_the_plot_of_aims_has_a_bar_for_each_and_its_whole_name(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="only `make bench` installs Matplotlib")
+    from benchmarks import plots  # noqa: PLC0415 - as above
+
+    long = MET.model_copy(update={"name": f"{'long ' * 20}name"})
+    (file,) = plots.draw("x", [Result(name="one", title="One", ratios=(MISSED, long))], tmp_path)
+    words = " ".join(re.findall(r"<text[^>]*>([^<]*)</text>", file.read_text("utf-8")))
+    assert "1  One: p99" in words
+    assert f"1  One: {'long ' * 20}name" in words
+
+
+def test_growth_tells_how_far_it_went() -> None:
+    load = Load(answers=1, rate=10.0, median=1.0, p99=1.0, lines=0.0, generator=0.1, failed={})
+    loads = {"placing, small": [load], "placing, large": [load.model_copy(update={"rate": 8.0})]}
+    found = growth.result({100: (loads, []), 300: (loads, [])})
+    assert [(one.name, one.values) for one in found.ratios] == [("cost of placing, 300 events / 100", (1.25,))]
+    assert "this run went as far as 300" in found.notes[0]
+    assert not growth.result({100: (loads, []), growth.SIZES[-1]: (loads, [])}).notes
 
 
 def test_a_series_has_a_median() -> None:

@@ -1,5 +1,6 @@
 """The order projections as pure folds."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 
 from query_service.orders.projections import ORDER_DETAILS, ORDER_SUMMARIES, details, items, summaries
+from query_service.orders.tables import order_items
 from query_service.row_projection import RowProjection
 from shared.errors import EventOutOfPlace
 from shared.orders.events import EVENTS, OrderCancelled, OrderConfirmed, OrderEvent, OrderItem, OrderShipped
@@ -75,6 +77,13 @@ def test_a_projection_is_given_the_events_that_its_fold_knows(projection: RowPro
     assert projection.event_types == known
 
 
+def test_a_row_has_the_columns_of_its_table_in_their_order() -> None:
+    assert items.OrderLine._fields == tuple(order_items.c.keys())
+    details_alone: Any = ORDER_DETAILS
+    with pytest.raises(TypeError, match="no NamedTuple with the columns of"):
+        replace(details_alone, row_type=summaries.OrderSummary)
+
+
 def test_details_gather_what_each_event_tells() -> None:
     row = folded(details.fold, [placed(quantity=1), SHIPPED])
     assert row.shipping_address is not None
@@ -85,8 +94,7 @@ def test_details_gather_what_each_event_tells() -> None:
 
 def test_lines_are_numbered_and_have_their_subtotal() -> None:
     (event,) = decoded([TWO_LINES])
-    columns = ("order_id", "line_number", "product_name", "quantity", "unit_price", "subtotal")
-    assert [tuple(line[column] for column in columns) for line in items.lines(event)] == [
+    assert [tuple(line) for line in items.lines(event)] == [
         (AGGREGATE_ID, 1, "Tea", 3, Decimal("2.50"), Decimal("7.50")),
         (AGGREGATE_ID, 2, "Pot", 1, Decimal("50.00"), Decimal("50.00")),
     ]

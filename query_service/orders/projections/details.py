@@ -1,7 +1,6 @@
 """`order_details`: what an order's summary does not tell."""
 
-from dataclasses import dataclass, replace
-from typing import Any, assert_never, cast
+from typing import Any, NamedTuple, assert_never, cast
 from uuid import UUID
 
 from query_service.orders.tables import order_details
@@ -10,8 +9,7 @@ from query_service.row_projection import RowProjection
 from shared.orders.events import OrderCancelled, OrderPlaced, OrderShipped
 
 
-@dataclass(frozen=True, slots=True)
-class OrderDetails:
+class OrderDetails(NamedTuple):
     """One row of `order_details`; the address is the JSON object of `shared.orders.events.Address`."""
 
     order_id: UUID
@@ -29,9 +27,9 @@ def fold(row: OrderDetails | None, decoded: DecodedEvent) -> OrderDetails:
         case OrderPlaced(shipping_address=address):
             return OrderDetails(order_id, address.model_dump() if address else None)
         case OrderShipped(carrier=carrier, tracking_number=tracking_number):
-            return replace(row or OrderDetails(order_id), carrier=carrier, tracking_number=tracking_number)
+            return (row or OrderDetails(order_id))._replace(carrier=carrier, tracking_number=tracking_number)
         case OrderCancelled(reason=reason):
-            return replace(row or OrderDetails(order_id), cancellation_reason=reason)
+            return (row or OrderDetails(order_id))._replace(cancellation_reason=reason)
         case _:
             assert_never(event)
 

@@ -1,6 +1,8 @@
 """`order_items`: the lines of orders."""
 
-from typing import Any, cast
+from decimal import Decimal
+from typing import NamedTuple, cast
+from uuid import UUID
 
 from query_service.lines_projection import LinesProjection
 from query_service.orders.tables import order_items
@@ -8,18 +10,22 @@ from query_service.projection import DecodedEvent
 from shared.orders.events import OrderPlaced
 
 
-def lines(decoded: DecodedEvent) -> list[dict[str, Any]]:
+class OrderLine(NamedTuple):
+    """One row of `order_items`."""
+
+    order_id: UUID
+    line_number: int
+    product_name: str
+    quantity: int
+    unit_price: Decimal
+    subtotal: Decimal
+
+
+def lines(decoded: DecodedEvent) -> list[OrderLine]:
     """Give the rows of a placed order's lines."""
-    event = cast("OrderPlaced", decoded.event)
+    order_id, event = decoded.record.stream.aggregate_id, cast("OrderPlaced", decoded.event)
     return [
-        {
-            "order_id": decoded.record.stream.aggregate_id,
-            "line_number": number,
-            "product_name": item.product_name,
-            "quantity": item.quantity,
-            "unit_price": item.unit_price,
-            "subtotal": item.quantity * item.unit_price,
-        }
+        OrderLine(order_id, number, item.product_name, item.quantity, item.unit_price, item.quantity * item.unit_price)
         for number, item in enumerate(event.items, 1)
     ]
 

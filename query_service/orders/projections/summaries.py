@@ -1,10 +1,9 @@
 """`order_summaries`, and summed over them `order_totals` and `sales_by_day`."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import assert_never, cast
+from typing import NamedTuple, assert_never, cast
 from uuid import UUID
 
 from query_service.orders.tables import order_summaries, order_totals, sales_by_day
@@ -15,8 +14,7 @@ from shared.orders.events import OrderCancelled, OrderConfirmed, OrderEvent, Ord
 from shared.orders.values import OrderStatus
 
 
-@dataclass(frozen=True, slots=True)
-class OrderSummary:
+class OrderSummary(NamedTuple):
     """One row of `order_summaries`."""
 
     order_id: UUID
@@ -52,11 +50,11 @@ def fold(row: OrderSummary | None, decoded: DecodedEvent) -> OrderSummary:
         raise out_of_place(record, "it is about an order that was not placed")
     match event:
         case OrderConfirmed():
-            return replace(row, status=OrderStatus.CONFIRMED, confirmed_at=at, version=version)
+            return row._replace(status=OrderStatus.CONFIRMED, confirmed_at=at, version=version)
         case OrderShipped():
-            return replace(row, status=OrderStatus.SHIPPED, shipped_at=at, version=version)
+            return row._replace(status=OrderStatus.SHIPPED, shipped_at=at, version=version)
         case OrderCancelled():
-            return replace(row, status=OrderStatus.CANCELLED, cancelled_at=at, version=version)
+            return row._replace(status=OrderStatus.CANCELLED, cancelled_at=at, version=version)
         case _:
             assert_never(event)
 

@@ -1,7 +1,6 @@
 """`coupons`: one row per coupon."""
 
-from dataclasses import dataclass, replace
-from typing import assert_never, cast
+from typing import NamedTuple, assert_never, cast
 from uuid import UUID
 
 from shared.coupons.events import CouponEvent, CouponIssued, CouponRedeemed
@@ -20,8 +19,7 @@ coupons = Table(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Coupon:
+class Coupon(NamedTuple):
     """One row of `coupons`."""
 
     coupon_id: UUID
@@ -38,7 +36,7 @@ def fold(row: Coupon | None, decoded: DecodedEvent) -> Coupon:
         case CouponRedeemed():
             if row is None:
                 raise LookupError("a coupon was redeemed that was not issued")
-            return replace(row, redeemed=True)
+            return row._replace(redeemed=True)
         case _:
             assert_never(event)
 
