@@ -53,7 +53,6 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, next_request: Callable[[], bytes | None], answered: "Callable[[Connection, int], None]") -> None:
         self.next_request = next_request
-        self.lines = 0
         self.due = 0.0
         self._answered = answered
         self._parser = httptools.HttpResponseParser(self)
@@ -75,10 +74,6 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Have an answer read."""
         self._parser.feed_data(data)
-
-    def on_body(self, body: bytes) -> None:
-        """Count the lines of an answer."""
-        self.lines += body.count(b"\n")
 
     def on_message_complete(self) -> None:
         """Tell of the answer."""
@@ -180,7 +175,6 @@ async def main(requests: Requests, seconds: float, rate: float) -> Load:
         rate=len(generator.latencies) / elapsed,
         median=percentile(latencies, 50) * 1e3,
         p99=percentile(latencies, 99) * 1e3,
-        lines=sum(connection.lines for connection in connections) / elapsed,
         generator=used / elapsed,
         failed={status: count for status, count in generator.statuses.items() if status not in _SUCCESS},
     )

@@ -31,7 +31,7 @@ class Requests(BaseModel):
 
 
 class Load(BaseModel):
-    """What came of it: answers a second, latencies in milliseconds, lines of answers a second.
+    """What came of it: answers a second, latencies in milliseconds.
 
     `generator` is the share of a core that sending took.
     """
@@ -42,7 +42,6 @@ class Load(BaseModel):
     rate: float
     median: float
     p99: float
-    lines: float
     generator: float
     failed: dict[int, int]
 

@@ -78,7 +78,7 @@ def create_app(settings: CommandSettings, aggregates: Sequence[Aggregate] = AGGR
     )
     app.state.command_deadline = settings.command_deadline
     app.state.max_body_bytes, app.state.max_bulk_bytes = settings.max_body_bytes, settings.max_bulk_bytes
-    app.state.bulk_requests = _bulk_requests(settings)
+    app.state.bulk_requests = _bulk_requests(settings, group_commit)
     app.state.command_handlers = {aggregate.aggregate_type: command_handler(aggregate) for aggregate in aggregates}
     return app
 
@@ -115,8 +115,8 @@ def _limits(settings: CommandSettings) -> Limits:
     )
 
 
-def _bulk_requests(settings: CommandSettings) -> BulkRequests:
+def _bulk_requests(settings: CommandSettings, group_commit: GroupCommit) -> BulkRequests:
     """Leave half of the queue to commands that come by themselves."""
     room = max(1, settings.queue_commits // 2)
     turns = min(settings.bulk_requests, room)
-    return BulkRequests(turns, room // turns, settings.command_deadline)
+    return BulkRequests(group_commit.append_all, turns, room // turns, settings.command_deadline)

@@ -21,6 +21,8 @@ from shared.web.strict_json import has_media_type, loads_object, read_body
 
 MEDIA_TYPE: Final = "application/x-ndjson"
 MAX_LINES: Final = 1000
+_KIND: Final = "command"
+"""The member of a line that tells which kind of line it is."""
 
 BULK_REQUEST: Final = {
     "requestBody": {
@@ -67,6 +69,10 @@ async def _lines(request: Request, seconds: float) -> Sequence[bytes]:
             body = await read_body(request, state.max_bulk_bytes)
     except TimeoutError:
         raise Overloaded("The body did not come in time.") from None
+    if not body.strip():
+        raise RequestValidationError(
+            [{"type": "empty", "loc": ("body",), "msg": "is empty: a command on each line is wanted"}]
+        )
     lines = body.removesuffix(b"\n").split(b"\n", MAX_LINES)
     if len(lines) > MAX_LINES:
         raise HTTPException(413, f"the limit is {MAX_LINES} lines")
@@ -83,7 +89,7 @@ def _parse(
             members = loads_object(text)
             line: CommandLine = kinds.validate_python(members)
         except json.JSONDecodeError as error:
-            yield _not_json(error)
+            yield _not_json(error.msg if text.strip() else "the line is empty")
         except ValidationError as error:
             yield _not_valid(error)
         else:
@@ -91,17 +97,23 @@ def _parse(
             yield Line(line.stream(), line, origin.context(key, line.expected_version), line.creates, line.success)
 
 
-def _not_json(error: json.JSONDecodeError) -> RequestValidationError:
-    return RequestValidationError(
-        [{"type": "json_invalid", "loc": ("body", 0), "msg": "", "ctx": {"error": error.msg}}]
-    )
+def _not_json(reason: str) -> RequestValidationError:
+    return RequestValidationError([{"type": "json_invalid", "loc": ("body", 0), "msg": "", "ctx": {"error": reason}}])
 
 
 def _not_valid(error: ValidationError) -> RequestValidationError:
-    """Tell it as the command's own route does; Pydantic puts the kind of line before where it is."""
-    return RequestValidationError(
-        [{**one, "loc": ("body", *one["loc"][1:])} for one in error.errors(include_url=False)]
-    )
+    """Tell it as the command's own route does."""
+    return RequestValidationError([_in_line(one) for one in error.errors(include_url=False)])
+
+
+def _in_line(error: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Tell where in the line it is, before which Pydantic puts the kind of line; if there is no such kind, it tells no place."""
+    match error["type"]:
+        case "union_tag_not_found":
+            return {**error, "loc": ("body", _KIND), "msg": "Field required"}
+        case "union_tag_invalid":
+            return {**error, "loc": ("body", _KIND), "msg": f"must be one of {error['ctx']['expected_tags']}"}
+    return {**error, "loc": ("body", *error["loc"][1:])}
 
 
 def _answer(request: Request, results: Sequence[Result], members: Members) -> Response:
@@ -115,9 +127,9 @@ def _answer(request: Request, results: Sequence[Result], members: Members) -> Re
             body = explanation.content(f"{request.url.path}#{number}")
             content.append(json.dumps({"status": explanation.problem.status, "body": body}))
         else:
-            line, handled = result
+            status, handled = result
             position = max(position, handled.position)
-            answer = {"status": line.success, "body": command_answer(handled, members(handled))}
+            answer = {"status": status, "body": command_answer(handled, members(handled))}
             content.append(json.dumps({**answer, "replayed": True} if handled.replayed else answer))
     headers = {"Event-Position": str(position)} if position else None
     return BulkAnswer("\n".join([*content, ""]), headers=headers)

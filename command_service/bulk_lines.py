@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from functools import cache
 from string import Formatter
 from typing import Annotated, Any, ClassVar
 
@@ -11,8 +12,14 @@ from command_service.idempotency import IdempotencyKey, fingerprint
 from shared.event_log.events import StreamId
 from shared.web.correlation import VISIBLE_ASCII
 
-_APART = frozenset({"command", "key", "expected_version"})
-"""What is no part of the command's own body."""
+_OWN = frozenset({"command", "key", "expected_version"})
+"""A line's own members, beside the command's."""
+
+
+@cache
+def _apart(path: str) -> frozenset[str]:
+    """Name what is no part of the body of a command that is sent to this path."""
+    return _OWN.union(name for _, name, _, _ in Formatter().parse(path) if name)
 
 
 class CommandLine(BaseModel, ABC):
@@ -45,7 +52,7 @@ class CommandLine(BaseModel, ABC):
         """Give the key, which stands for the request that this line is in short; `members` are the line's as they came."""
         if self.key is None:
             return None
-        in_path = {name for _, name, _, _ in Formatter().parse(self.path) if name}
-        body = {name: value for name, value in members.items() if name not in _APART and name not in in_path}
+        apart = _apart(self.path)
+        body = {name: value for name, value in members.items() if name not in apart}
         path = collection + self.path.format_map(members)
         return IdempotencyKey(principal, self.key, fingerprint("POST", path, body))

@@ -73,6 +73,16 @@ class Handled(Generic[S]):
         return cls(known.stream, known.state, known.version, known.position, replayed)
 
 
+@dataclass(frozen=True, slots=True)
+class Decided(Generic[S, E]):
+    """What was decided on a state, and the commit to append for it."""
+
+    context: CommandContext
+    known: Known[S]
+    events: Sequence[E]
+    commit: Commit
+
+
 class CommandHandler(Generic[C, S, E]):
     """Handles the commands of one aggregate type."""
 
@@ -102,11 +112,48 @@ class CommandHandler(Generic[C, S, E]):
         append raises, and `Overloaded` if it was not decided before its deadline. A command that raised changed nothing,
         but for `OutcomeUnknown`.
         """
-        known = self._repository.cached(stream)
+        known = self._at_hand(stream, creates=creates)
         if known is None:
-            known = self._repository.nothing(stream)
-            if not creates:
-                known = await _in_time(self._repository.load(stream), context)
+            known = await _in_time(self._repository.load(stream), context)
+        return await self._handle_from(command, known, context)
+
+    def begin(
+        self, stream: StreamId, command: C, context: CommandContext, *, creates: bool = False
+    ) -> Decided[S, E] | None:
+        """Decide as `handle` first does, for a caller who appends many commits at once, and then tells the outcome.
+
+        None if it takes a look at the log first: such a command is to be handled by itself.
+        """
+        known = self._at_hand(stream, creates=creates)
+        if known is None:
+            return None
+        try:
+            events = self._decide(command, known, context.expected_version)
+        except DaichoError:
+            return None
+        return Decided(context, known, events, self._commit(known, events, context)) if events else None
+
+    def appended(self, decided: Decided[S, E], position: Position) -> Handled[S]:
+        """Give the result of what was appended, its last event at `position`."""
+        last = decided.commit.events[-1]
+        return Handled.of(
+            self._repository.appended(decided.known, decided.events, position, last.occurred_at, last.event_id)
+        )
+
+    async def finish(self, command: C, decided: Decided[S, E], outcome: Outcome) -> Handled[S]:
+        """Go on as `handle` does when an append had this outcome; raises as it does."""
+        handled = await self._result(decided, outcome)
+        if handled is not None:
+            return handled
+        known = await _in_time(self._repository.catch_up(decided.known), decided.context)
+        return await self._handle_from(command, known, decided.context)
+
+    def _at_hand(self, stream: StreamId, *, creates: bool) -> Known[S] | None:
+        """Give the state to begin with, if it need not be loaded."""
+        known = self._repository.cached(stream)
+        return self._repository.nothing(stream) if known is None and creates else known
+
+    async def _handle_from(self, command: C, known: Known[S], context: CommandContext) -> Handled[S]:
         for _ in range(MAX_ATTEMPTS):
             handled = await self._attempt(command, known, context)
             if handled is not None:
@@ -129,17 +176,18 @@ class CommandHandler(Generic[C, S, E]):
                 return None
             await self._settle(context)
             return await self._find_earlier(context) or Handled.of(known)
-        return await self._append_events(known, events, context)
+        decided = Decided(context, known, events, self._commit(known, events, context))
+        return await self._result(decided, await self._append(decided.commit, context.deadline))
 
-    async def _append_events(self, known: Known[S], events: Sequence[E], context: CommandContext) -> Handled[S] | None:
-        """Append what was decided; None if the stream was at another version."""
-        commit = self._commit(known, events, context)
-        match await self._append(commit, context.deadline):
+    async def _result(self, decided: Decided[S, E], outcome: Outcome) -> Handled[S] | None:
+        """Give what an append led to; None if the stream was at another version."""
+        context = decided.context
+        match outcome:
             case Appended(_, _, position):
-                return self._appended(known, events, commit, position)
+                return self.appended(decided, position)
             case Duplicate(_, _, position) if context.idempotency_key is None:
                 # Ids made for this request alone: its append was sent twice, after a lost answer.
-                return self._appended(known, events, commit, position)
+                return self.appended(decided, position)
             case Duplicate() | EventIdTaken():
                 try:
                     return await self._find_earlier(context)
@@ -149,17 +197,13 @@ class CommandHandler(Generic[C, S, E]):
                 return None
 
     def _decide(self, command: C, known: Known[S], expected: Version | None) -> Sequence[E]:
-        mismatch = expected is not None and expected != known.version
+        mismatch = None if expected in {None, known.version} else VersionMismatch(known.version, expected)
         if mismatch and known.version > 0:
-            raise VersionMismatch(known.version)
+            raise mismatch
         events = self._decider.decide(command, known.state)
         if mismatch:
-            raise VersionMismatch(known.version)
+            raise mismatch
         return events
-
-    def _appended(self, known: Known[S], events: Sequence[E], commit: Commit, position: Position) -> Handled[S]:
-        last = commit.events[-1]
-        return Handled.of(self._repository.appended(known, events, position, last.occurred_at, last.event_id))
 
     async def _find_earlier(self, context: CommandContext) -> Handled[S] | None:
         """Give the result that the context's idempotency key had, if it has taken effect.

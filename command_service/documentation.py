@@ -12,7 +12,7 @@ from shared.event_log.events import Version
 from shared.web.documentation import Documentation, Examples, Link, Service, invalid
 
 _ERRORS = (
-    VersionMismatch(Version(2)),
+    VersionMismatch(Version(2), Version(1)),
     HTTPException(413, "the limit is 1048576 bytes"),
     HTTPException(415, "the body must be application/json, in UTF-8"),
     IdempotencyKeyReused(),

@@ -18,11 +18,11 @@ class CommandError(DaichoError):
 
 
 class VersionMismatch(CommandError):
-    """The stream is not at the version that the client named."""
+    """The stream is not at the version that the client named, in `If-Match` or a line's `expected_version`."""
 
-    def __init__(self, current_version: Version) -> None:
+    def __init__(self, current_version: Version, expected_version: Version) -> None:
         self.current_version = current_version
-        super().__init__(f"If-Match names another version; the current one is {current_version}.")
+        super().__init__(f"The expected version is {expected_version}, the current one {current_version}.")
 
     def members(self) -> dict[str, object]:
         """Give the current version."""
@@ -40,7 +40,7 @@ class IdempotencyKeyReused(CommandError):
     """The idempotency key stands for another request."""
 
     def __init__(self) -> None:
-        super().__init__("This Idempotency-Key was used for another request.")
+        super().__init__("This idempotency key was used for another request.")
 
 
 class AppendRefused(DaichoError):

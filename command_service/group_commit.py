@@ -63,23 +63,46 @@ class GroupCommit:
         (this commit's data).
         A caller that is cancelled before its commit is sent takes it back.
         """
+        waiting = self._enqueue(commit)
+        timer = self._timer(deadline, [waiting])
+        try:
+            return await waiting.outcome
+        finally:
+            timer.cancel()
+
+    async def append_all(
+        self, commits: Sequence[Commit], deadline: float | None = None
+    ) -> Sequence[Outcome | DaichoError]:
+        """Append many commits, each as `append` does; give their outcomes in order, or what `append` would raise."""
+        waiting = [self._enqueue(commit) for commit in commits]
+        timer = self._timer(deadline, waiting)
+        try:
+            return [await _settled(one.outcome) for one in waiting]
+        finally:
+            timer.cancel()
+            for one in waiting:
+                one.outcome.cancel()
+
+    def _enqueue(self, commit: Commit) -> _Waiting:
+        """Have a commit wait to be sent; if there is no room for it, it is answered at once."""
         size = sum(_bytes(event.data) + _bytes(event.metadata) for event in commit.events)
+        waiting = _Waiting(commit, size, asyncio.get_running_loop().create_future())
         full = len(self._queue) >= self._limits.queue_commits or self._queued_bytes + size > self._limits.queue_bytes
         if self._closed or full:
-            raise Overloaded("The service is stopping." if self._closed else "Too many commands are waiting.")
-        loop = asyncio.get_running_loop()
-        outcome: asyncio.Future[Outcome] = loop.create_future()
-        overdue = loop.time() + self._limits.deadline if deadline is None else deadline
-        waiting = _Waiting(commit, size, outcome)
-        timer = loop.call_at(overdue, self._give_up, waiting)
+            _fail(
+                [waiting], Overloaded("The service is stopping." if self._closed else "Too many commands are waiting.")
+            )
+            return waiting
         self._queue.append(waiting)
         self._queued_bytes += size
         self._idle.clear()
         self._work.set()
-        try:
-            return await outcome
-        finally:
-            timer.cancel()
+        return waiting
+
+    def _timer(self, deadline: float | None, waiting: Sequence[_Waiting]) -> asyncio.TimerHandle:
+        loop = asyncio.get_running_loop()
+        overdue = loop.time() + self._limits.deadline if deadline is None else deadline
+        return loop.call_at(overdue, self._give_up, waiting)
 
     async def run(self) -> None:
         """Send batches until cancelled. If it dies, what it had in flight is answered with `OutcomeUnknown`."""
@@ -105,12 +128,13 @@ class GroupCommit:
             _logger.warning("stopped with %d commits unanswered", len(self._queue) + len(self._in_flight))
             _fail(self._queue, Overloaded("The service is stopping."))
 
-    def _give_up(self, waiting: _Waiting) -> None:
-        """Answer a commit whose deadline has come."""
+    def _give_up(self, overdue: Sequence[_Waiting]) -> None:
+        """Answer commits whose deadline has come."""
         sent = {event.event_id for one in self._in_flight for event in one.commit.events}
-        is_sent = any(event.event_id in sent for event in waiting.commit.events)
-        error = OutcomeUnknown() if is_sent else Overloaded("It waited too long to be sent.")
-        _fail([waiting], error)
+        for waiting in overdue:
+            is_sent = any(event.event_id in sent for event in waiting.commit.events)
+            error = OutcomeUnknown() if is_sent else Overloaded("It waited too long to be sent.")
+            _fail([waiting], error)
 
     def _take_batch(self) -> list[_Waiting]:
         """Take from the queue, oldest first; what cannot share this batch keeps its place in the queue."""
@@ -172,6 +196,13 @@ class GroupCommit:
             if self._clock() + delay > deadline:
                 raise unknown
             await asyncio.sleep(delay)
+
+
+async def _settled(outcome: "asyncio.Future[Outcome]") -> Outcome | DaichoError:
+    try:
+        return await outcome
+    except DaichoError as error:
+        return error
 
 
 def _fail(batch: Sequence[_Waiting] | deque[_Waiting], error: DaichoError) -> None:

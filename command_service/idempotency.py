@@ -13,6 +13,8 @@ from typing import Any
 from shared.event_log.events import EventId
 from shared.ids import derived_id
 
+_ENCODER = json.JSONEncoder(sort_keys=True, default=str)
+
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyKey:
@@ -32,5 +34,5 @@ class IdempotencyKey:
 
 def fingerprint(method: str, path: str, body: Mapping[str, Any]) -> str:
     """Identify a request by its method, path and JSON, whatever the JSON's spacing and order of keys."""
-    content = json.dumps(body, sort_keys=True, default=str)
+    content = _ENCODER.encode(body)
     return hashlib.sha256(f"{method} {path}\n{content}".encode()).hexdigest()

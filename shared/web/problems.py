@@ -148,6 +148,16 @@ HTTP_PROBLEMS = {
 }
 
 
+_WORDS: Mapping[str, str] = {
+    "json_invalid": "not valid JSON: {error}",
+    "model_type": "must be a JSON object",
+    "too_long": "must have {max_length} or fewer items",
+    "too_short": "must have {min_length} or more items",
+    "tuple_type": "must be a JSON array",
+}
+"""What is said instead of Pydantic's own words, which are Python's."""
+
+
 def explain(problems: Problems, error: Exception) -> Explanation | None:
     """Give what a request is told of an error; None if it is none that was foreseen."""
     match error:
@@ -192,6 +202,6 @@ def _pointer(error: Mapping[str, Any]) -> str:
 
 
 def _message(error: Mapping[str, Any]) -> str:
-    if error["type"] == "json_invalid":
-        return f"not valid JSON: {error['ctx']['error']}"
+    if words := _WORDS.get(error["type"]):
+        return words.format_map(error.get("ctx", {}))
     return str(error["msg"]).removeprefix("Value error, ")

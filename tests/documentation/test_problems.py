@@ -33,7 +33,7 @@ DOCUMENTED = {
     slug.strip("`"): (int(status), members) for slug, status, _, members, _ in rows(DOCS / "reference" / "problems.md")
 }
 WITH_MEMBERS: list[DaichoError] = [
-    VersionMismatch(Version(1)),
+    VersionMismatch(Version(2), Version(1)),
     InvalidTransition("shipped", OrderStatus.PENDING),
     ReadModelBehind(Position(2), Position(1)),
     OrderNotFound(Position(1)),

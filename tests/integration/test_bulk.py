@@ -100,6 +100,44 @@ async def test_each_line_has_its_own_outcome(commands: httpx.AsyncClient, engine
     assert answer.headers["Event-Position"] == "2"
 
 
+@pytest.mark.parametrize(
+    ("line", "pointer", "message"),
+    [
+        ({}, "/command", "Field required"),
+        ({"command": "SendFlowers"}, "/command", "must be one of 'PlaceOrder', 'ConfirmOrder', 'ShipOrder', 'CancelOrder'"),
+        ({"command": None}, "/command", "must be one of 'PlaceOrder', 'ConfirmOrder', 'ShipOrder', 'CancelOrder'"),
+        ({"command": "PlaceOrder", **ORDER, "items": []}, "/items", "must have 1 or more items"),
+        ({"command": "PlaceOrder", **ORDER, "items": {}}, "/items", "must be a JSON array"),
+        ({"command": "PlaceOrder", **ORDER, "items": [1]}, "/items/0", "must be a JSON object"),
+        ({"command": "PlaceOrder", **ORDER, "items": ORDER["items"][:1] * 501}, "/items", "must have 500 or fewer items"),
+    ],
+)  # fmt: skip
+async def test_what_is_wrong_with_a_line_is_told_where_it_is(
+    refusing_commands: httpx.AsyncClient, line: dict[str, Any], pointer: str, message: str
+) -> None:
+    (answer,) = await send(refusing_commands, [line])
+    assert {"pointer": pointer, "message": message} in answer["body"]["errors"]
+
+
+async def test_a_line_without_anything_is_told_so(refusing_commands: httpx.AsyncClient) -> None:
+    empty, spaces, _ = told(await post(refusing_commands, b"\n \r\n{"))
+    for answer in (empty, spaces):
+        assert answer["body"]["errors"] == [{"pointer": "", "message": "not valid JSON: the line is empty"}]
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"\r\n \n"])
+async def test_a_body_without_anything_is_refused(refusing_commands: httpx.AsyncClient, content: bytes) -> None:
+    problem = assert_problem(await post(refusing_commands, content), 422, "validation-failed")
+    assert problem["errors"] == [{"pointer": "", "message": "is empty: a command on each line is wanted"}]
+
+
+async def test_a_mismatch_speaks_of_neither_way_to_expect_a_version(commands: httpx.AsyncClient) -> None:
+    order_id = (await place(commands)).json()["order_id"]
+    (line,) = await send(commands, [{"command": "ConfirmOrder", "order_id": order_id, "expected_version": 7}])
+    single = await commands.post(f"/orders/{order_id}/confirm", headers={"If-Match": '"7"'})
+    assert line["body"]["detail"] == single.json()["detail"] == "The expected version is 7, the current one 1."
+
+
 async def test_a_request_sent_again_is_replayed_line_by_line(commands: httpx.AsyncClient, engine: AsyncEngine) -> None:
     """I7: half of it had taken effect."""
     lines = [line for number in range(10) for line in a_story(str(uuid4()), f"story-{number}")]

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from command_service.errors import AppendRefused
 from command_service.event_store import Appended, Conflict, EventIdTaken
 from command_service.group_commit import Limits
 from shared.errors import Overloaded
@@ -95,6 +96,30 @@ async def test_a_full_queue_refuses_at_once(limits: Limits) -> None:
         store.gate.set()
         await asyncio.gather(first, *accepted)
         assert isinstance(await group_commit.append(a_commit()), Appended)
+
+
+async def test_many_commits_of_one_caller_are_appended_as_if_each_had_its_own() -> None:
+    store, stream = GatedStore(), a_stream()
+    async with running(store, Limits(queue_commits=3)) as group_commit:
+        first = await hold(store, group_commit)
+        commits = [a_commit(stream), a_commit(stream), a_commit(), a_commit()]
+        many = asyncio.create_task(group_commit.append_all(commits))
+        await asyncio.sleep(0)
+        store.gate.set()
+        outcomes = await many
+        await first
+    assert [len(call) for call in store.calls] == [1, 2, 1]
+    assert [type(outcome) for outcome in outcomes] == [Appended, Conflict, Appended, Overloaded]
+
+
+async def test_of_many_commits_only_the_culprit_fails() -> None:
+    store = GatedStore()
+    async with running(store) as group_commit:
+        commits = [a_commit() for _ in range(5)]
+        store.poison = commits[3]
+        outcomes = await group_commit.append_all(commits)
+        assert [type(outcome) for outcome in outcomes] == [Appended] * 3 + [AppendRefused] + [Appended]
+        assert await group_commit.append_all([]) == []
 
 
 async def test_what_has_been_sent_makes_room() -> None:

@@ -158,6 +158,26 @@ async def test_a_caller_who_leaves_before_it_is_sent_takes_the_commit_back() -> 
     assert await store.head() == 2
 
 
+async def test_a_caller_who_leaves_takes_back_all_of_many_commits_that_were_not_sent() -> None:
+    store = GatedStore()
+    async with running(store, Limits(batch_commits=2)) as group_commit:
+        store.gate.clear()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(group_commit.append_all([a_commit() for _ in range(5)]), 0.05)
+        store.gate.set()
+        await group_commit.append(a_commit())
+    assert [len(call) for call in store.calls] == [2, 1]
+
+
+async def test_of_many_commits_the_deadline_tells_what_may_have_taken_effect() -> None:
+    store = GatedStore()
+    async with running(store, Limits(batch_commits=2)) as group_commit:
+        store.gate.clear()
+        overdue = asyncio.get_running_loop().time() + 0.05
+        outcomes = await group_commit.append_all([a_commit() for _ in range(3)], overdue)
+    assert [type(outcome) for outcome in outcomes] == [OutcomeUnknown, OutcomeUnknown, Overloaded]
+
+
 async def test_closing_refuses_new_commits_and_answers_the_old() -> None:
     store = GatedStore()
     async with running(store) as group_commit:
