@@ -84,7 +84,7 @@ async def read_body(request: Request, limit: int) -> bytes:
         raise HTTPException(400, "Content-Length is no number")
     if len(declared) > _MAX_DIGITS or int(declared) > limit:
         raise HTTPException(413, f"the limit is {limit} bytes")
-    body, is_whole = b"", False
+    body, is_whole = bytearray(), False
     while not is_whole:
         message = await request.receive()
         if message["type"] == "http.disconnect":
@@ -93,7 +93,7 @@ async def read_body(request: Request, limit: int) -> bytes:
         if len(body) > limit:
             raise HTTPException(413, f"the limit is {limit} bytes")
         is_whole = not message.get("more_body", False)
-    return body
+    return bytes(body)
 
 
 def has_media_type(request: Request, wanted: str) -> bool:

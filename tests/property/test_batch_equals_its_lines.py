@@ -152,7 +152,7 @@ def test_a_batch_equals_its_lines(database: str) -> None:
         world = runner.run(start(stack))
         try:
 
-            @settings(deadline=None, max_examples=50, phases=[Phase.generate])
+            @settings(deadline=None, max_examples=20, phases=[Phase.generate])
             @given(some_lines, some_lines, many_lines, st.booleans())
             def holds(known: list[Line], stale: list[Line], lines: list[Line], narrow: bool) -> None:  # noqa: FBT001
                 runner.run(world.holds(known, stale, lines, narrow))

@@ -70,7 +70,7 @@ def test_the_plot_of_aims_has_a_bar_for_each_and_its_whole_name(tmp_path: Path) 
 
 
 def test_growth_tells_how_far_it_went() -> None:
-    load = Load(answers=1, rate=10.0, median=1.0, p99=1.0, lines=0.0, generator=0.1, failed={})
+    load = Load(answers=1, rate=10.0, median=1.0, p99=1.0, generator=0.1, failed={})
     loads = {"placing, small": [load], "placing, large": [load.model_copy(update={"rate": 8.0})]}
     found = growth.result({100: (loads, []), 300: (loads, [])})
     assert [(one.name, one.values) for one in found.ratios] == [("cost of placing, 300 events / 100", (1.25,))]
