@@ -60,6 +60,7 @@ def _same(one: Path, other: Path) -> bool:
     return other.exists() and filecmp.cmp(one, other, shallow=False)
 
 
+@pytest.mark.timeout(300)
 async def test_import_rules_and_types_hold(product: Path) -> None:
     for command in (["lint-imports"], ["mypy", "-p", "command_service", "-p", "query_service", "-p", "shared"]):
         code, output = await _run(product, str(Path(sys.executable).parent / command[0]), *command[1:])
