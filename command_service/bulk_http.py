@@ -27,7 +27,9 @@ _KIND: Final = "command"
 BULK_REQUEST: Final = {
     "requestBody": {
         "required": True,
-        "content": {MEDIA_TYPE: {"schema": {"type": "string", "description": "A JSON object on each line"}}},
+        "content": {
+            MEDIA_TYPE: {"schema": {"type": "string", "minLength": 1, "description": "A JSON object on each line"}}
+        },
     },
     "parameters": [CORRELATION_PARAMETER, TRACEPARENT_PARAMETER],
 }
