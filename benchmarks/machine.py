@@ -37,7 +37,7 @@ async def conditions(url: str, rounds: int, seconds: float) -> dict[str, str]:
         "Commit": _commit(),
         "CPU": f"{_cpu()}, {os.cpu_count()} cores",
         "Memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
-        "Kernel": f"{platform.system()} {platform.release()}",
+        "Kernel": f"{platform.system()} {platform.release().partition('-')[0]}",
         "Disk": _disk(Path(str(row[-1]))),
         "Load before the run": f"{os.getloadavg()[0]:.2f} (one minute's average)",
         "Python": f"{platform.python_implementation()} {platform.python_version()}",
