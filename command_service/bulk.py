@@ -122,7 +122,7 @@ class BulkRequests:
             for line, decided in zip(lines, begun, strict=True):
                 outcome = next(outcomes) if decided else None
                 if decided and isinstance(outcome, Appended):
-                    results.append((line.success, handler.appended(decided, outcome.last_position)))
+                    results.append(_appended(handler, line, decided, outcome))
                 elif isinstance(outcome, DaichoError):
                     results.append(outcome)
                 else:
@@ -150,6 +150,13 @@ def _begin(handler: Handler, line: Line) -> Decided[Any, Any] | None:
         return handler.begin(line.stream, line.command, line.context, creates=line.creates)
     except Exception:  # noqa: BLE001 - handled by itself, it raises that again, and its line tells of it
         return None
+
+
+def _appended(handler: Handler, line: Line, decided: Decided[Any, Any], outcome: Appended) -> Result:
+    try:
+        return line.success, handler.appended(decided, outcome.last_position)
+    except Exception as error:  # noqa: BLE001 - its line tells of it
+        return error
 
 
 async def _by_itself(

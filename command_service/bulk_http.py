@@ -28,7 +28,7 @@ BULK_REQUEST: Final = {
     "requestBody": {
         "required": True,
         "content": {
-            MEDIA_TYPE: {"schema": {"type": "string", "minLength": 1, "description": "A JSON object on each line"}}
+            MEDIA_TYPE: {"schema": {"type": "string", "pattern": r"\S", "description": "A JSON object on each line"}}
         },
     },
     "parameters": [CORRELATION_PARAMETER, TRACEPARENT_PARAMETER],

@@ -119,8 +119,9 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
         },
         warnings={"parked": partial(require_nothing_parked, engines.read), "rebuild": rebuilds.check},
         inner_middleware=[
-            Middleware(ConditionalAnswers, cache=cache, projected=projected),
+            # Those who share an answer wait for one another within their deadlines.
             Middleware(ReadDeadline, seconds=settings.read_deadline),
+            Middleware(ConditionalAnswers, cache=cache, projected=projected),
         ],
     )
     app.state.read_engine = engines.read

@@ -15,8 +15,14 @@ _ROLES = """
 SELECT rolname, rolsuper OR rolcreaterole OR rolbypassrls OR pg_has_role(oid, 'pg_write_all_data', 'MEMBER') AS may_all,
     has_table_privilege(oid, 'event_store.events', 'INSERT, UPDATE, DELETE, TRUNCATE') AS may_write,
     has_schema_privilege(oid, 'event_store', 'USAGE') AS may_read
-FROM pg_roles WHERE rolname IN ('daicho_command', 'daicho_query') ORDER BY rolname
+FROM pg_roles
+WHERE rolname IN ('daicho_command', 'daicho_query')
+    OR rolcanlogin AND NOT rolsuper AND rolname <> current_user
+        AND (pg_has_role(oid, 'daicho_command', 'USAGE') OR pg_has_role(oid, 'daicho_query', 'USAGE'))
+        AND NOT pg_has_role(oid, (SELECT nspowner FROM pg_namespace WHERE nspname = 'event_store'), 'MEMBER')
+ORDER BY rolname
 """
+"""The services' roles, and those that log in as members of them; owners may do what they like."""
 
 
 async def _roles(_: Patient, connection: AsyncConnection) -> list[Finding]:
@@ -42,9 +48,10 @@ async def _roles(_: Patient, connection: AsyncConnection) -> list[Finding]:
 
 
 _GUARDS = """
-SELECT tgrelid::regclass::text AS name, tgname FROM pg_trigger
-WHERE tgrelid IN ('event_store.events'::regclass, 'event_store.seals'::regclass) AND NOT tgisinternal AND tgenabled <> 'A'
-ORDER BY 1
+SELECT guard.name, guard.tgname, pg_trigger.tgname IS NULL AS is_gone
+FROM (VALUES ('event_store.events', 'events_are_append_only'), ('event_store.seals', 'seals_are_append_only')) AS guard(name, tgname)
+LEFT JOIN pg_trigger ON tgrelid = guard.name::regclass AND pg_trigger.tgname = guard.tgname
+WHERE tgenabled IS DISTINCT FROM 'A' ORDER BY 1
 """
 
 
@@ -53,8 +60,10 @@ async def _guards(_: Patient, connection: AsyncConnection) -> list[Finding]:
         Finding(
             "guards",
             "fault",
-            f"{row.tgname} of {row.name} is off: the log may be altered",
-            f"ALTER TABLE {row.name} ENABLE ALWAYS TRIGGER {row.tgname}; then daicho verify",
+            f"{row.tgname} of {row.name} is {'gone' if row.is_gone else 'off'}: the log may be altered",
+            "make it anew as the migrations do; then daicho verify"
+            if row.is_gone
+            else f"ALTER TABLE {row.name} ENABLE ALWAYS TRIGGER {row.tgname}; then daicho verify",
         )
         for row in await fetch(connection, _GUARDS)
     ]

@@ -40,7 +40,10 @@ SELECT coalesce(quote_ident(rolname), 'all roles') AS role, setting
 FROM pg_db_role_setting
 LEFT JOIN pg_roles ON pg_roles.oid = setrole, unnest(setconfig) AS setting
 WHERE setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
-    AND (setrole = 0 OR rolname = 'daicho_command') AND setting ~ '^synchronous_commit=(off|local)$'
+    AND (
+        setrole = 0 OR rolname = 'daicho_command'
+        OR rolcanlogin AND EXISTS (SELECT FROM pg_roles AS command WHERE command.rolname = 'daicho_command' AND pg_has_role(setrole, command.oid, 'USAGE'))
+    ) AND setting ~ '^synchronous_commit=(off|local)$'
 """
 
 
@@ -110,7 +113,27 @@ FROM pg_replication_slots WHERE NOT active ORDER BY slot_name
 """
 
 
+_SEES = """
+SELECT pg_is_in_recovery() AS is_standby, pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') AS sees_others, current_user AS name
+"""
+
+
+async def _sight(_: Patient, connection: AsyncConnection) -> list[Finding]:
+    """Tell what cannot be seen from here: PostgreSQL shows others' sessions and standbys to few."""
+    (row,) = await fetch(connection, _SEES)
+    if row.sees_others:
+        return []
+    unseen = f"{row.name} may not see others' sessions and standbys: replication and connections are not looked at"
+    return [Finding("sight", "look", unseen, f"GRANT pg_read_all_stats TO {row.name};")]
+
+
 async def _replication(_: Patient, connection: AsyncConnection) -> list[Finding]:
+    (sight,) = await fetch(connection, _SEES)
+    if sight.is_standby:
+        remedy = "name the primary in DAICHO_DATABASE_URL, or all hosts (docs/how-to/fail-over.md)"
+        return [Finding("replication", "fault", "this is a standby: nothing can be appended", remedy)]
+    if not sight.sees_others:
+        return []
     ((wanted, standbys, waited_for),) = await fetch(connection, _STANDBYS)
     found = [
         Finding(
@@ -146,6 +169,9 @@ WHERE datname = current_database() AND state LIKE 'idle in transaction%' AND now
 
 
 async def _connections(_: Patient, connection: AsyncConnection) -> list[Finding]:
+    (sight,) = await fetch(connection, _SEES)
+    if not sight.sees_others:
+        return []
     ((used, most, command, query),) = await fetch(connection, _CONNECTIONS)
     found = f"{used} of {most} connections are used; {command} command and {query} query services are connected"
     findings = [
@@ -164,4 +190,4 @@ async def _connections(_: Patient, connection: AsyncConnection) -> list[Finding]
     return [*findings, Finding("connections", "ok", found)]
 
 
-SERVER_CHECKS: Final[Sequence[Check]] = (_version, _durability, _clock, _disk, _replication, _connections)
+SERVER_CHECKS: Final[Sequence[Check]] = (_version, _sight, _durability, _clock, _disk, _replication, _connections)

@@ -175,7 +175,8 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
-        cycle.transport = cast("asyncio.Transport", JoinedWrites(self.transport, self.loop))
+        if cycle.scope["method"] != "HEAD":  # Its head is all that there is.
+            cycle.transport = cast("asyncio.Transport", JoinedWrites(self.transport, self.loop))
         super()._start_asgi_task(cycle, app)
 
     def _is_waiting_for_more(self) -> bool:

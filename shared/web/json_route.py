@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Callable
-from typing import Any
+from inspect import iscoroutinefunction
+from typing import Any, get_type_hints
 
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -44,6 +45,8 @@ class StrictJsonRoute(APIRoute):
         takes = self.dependant
         if takes.dependencies or takes.query_params or takes.header_params or takes.cookie_params:
             raise TypeError(f"{path} takes more than a body, a request and parts of its path")
+        if not iscoroutinefunction(endpoint) or len(takes.body_params) > 1 or not _gives_a_response(endpoint):
+            raise TypeError(f"{path} needs a coroutine function of one body at most that gives a Response")
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -79,6 +82,11 @@ class StrictJsonRoute(APIRoute):
             errors += wrong
         elif field.field_info.is_required():
             errors.append({"type": "missing", "loc": ("body",), "msg": "Field required", "input": None})
+
+
+def _gives_a_response(endpoint: Callable[..., Any]) -> bool:
+    given = get_type_hints(endpoint).get("return")
+    return isinstance(given, type) and issubclass(given, Response)
 
 
 async def _object(request: StrictRequest) -> Any:

@@ -27,14 +27,19 @@ class JoinedWrites:
         else:
             self._is_begun = True
             self._held = data
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self.flush)
 
     def close(self) -> None:
         """Close the transport behind all that was written."""
-        self._flush()
+        self.flush()
         self._transport.close()
 
-    def _flush(self) -> None:
+    def is_closing(self) -> bool:
+        """Tell whether the transport is closing."""
+        return self._transport.is_closing()
+
+    def flush(self) -> None:
+        """Write what is held."""
         if self._held and not self._transport.is_closing():
             self._transport.write(self._held)
         self._held = b""

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import partial
 
 import aiohttp
 import pytest
@@ -13,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.support.apps import ORDER
 from tests.support.balancer import balanced
 from tests.support.processes import service
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.load
 
@@ -41,14 +43,19 @@ async def test_no_request_fails_while_replicas_are_restarted_in_turn(
             ]
             for name in ("command", "query")
         }
-        urls = [await stack.enter_async_context(balanced(*(one.url for one in those))) for those in replicas.values()]
+        proxies = {
+            name: await stack.enter_async_context(balanced(*(one.url for one in those)))
+            for name, those in replicas.items()
+        }
+        urls = [proxy.url for proxy in proxies.values()]
         http = await stack.enter_async_context(aiohttp.ClientSession())
         clients = [asyncio.create_task(_work(http, urls, seen, stop)) for _ in range(CLIENTS)]
         for _ in range(rounds):
-            for replica in (*replicas["command"], *replicas["query"]):
+            for name, replica in [(name, one) for name, those in replicas.items() for one in those]:
                 before = len(seen.placed)
                 assert await replica.stop() == 0
                 await replica.start()
+                await wait_until(partial(proxies[name].knows, replica.url), "the proxy sends to it again")
                 assert len(seen.placed) > before, "the other replica served meanwhile"
         stop.set()
         await asyncio.gather(*clients)

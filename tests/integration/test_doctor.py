@@ -174,6 +174,35 @@ async def test_guards_that_are_off(healthy: Patient) -> None:
     assert (check, found.partition(":")[0]) == ("guards", "events_are_append_only of event_store.events is off")
 
 
+async def test_guards_that_are_gone(healthy: Patient) -> None:
+    await run(healthy.log, "DROP TRIGGER seals_are_append_only ON event_store.seals")
+    ((check, found),) = at_fault(await examine(healthy))
+    assert (check, found.partition(":")[0]) == ("guards", "seals_are_append_only of event_store.seals is gone")
+
+
+async def test_a_role_of_the_operators_own_that_may_do_more(healthy: Patient) -> None:
+    name = healthy.log.url.database
+    await run(
+        healthy.log, "CREATE ROLE app_commands LOGIN IN ROLE daicho_command", "GRANT UPDATE ON event_store.events TO app_commands",
+        f'ALTER ROLE app_commands IN DATABASE "{name}" SET synchronous_commit = off',
+    )  # fmt: skip
+    try:
+        faults = at_fault(await examine(healthy))
+    finally:
+        await run(healthy.log, "DROP OWNED BY app_commands", "DROP ROLE app_commands")
+    assert ("roles", "app_commands may alter the log") in faults
+    assert "synchronous_commit=off for app_commands" in dict(faults)["durability"]
+
+
+async def test_who_may_not_see_others_is_told_so(healthy: Patient) -> None:
+    url = healthy.log.url
+    await run(healthy.log, "ALTER ROLE daicho_query LOGIN")
+    async with connected(url.set(username="daicho_query").render_as_string(hide_password=False)) as few:
+        found = await examine(Patient(few, healthy.read, healthy.listen, healthy.statuses))
+    assert [check for check, _ in at_fault(found, "look")] == ["sight"]
+    assert {"replication", "connections"}.isdisjoint(one.check for one in found)
+
+
 async def test_a_listener_that_hears_nothing(healthy: Patient, postgres: Server) -> None:
     """As behind a pooler: here, it is in another database."""
     async with connected(postgres.admin_url) as elsewhere:

@@ -1,6 +1,7 @@
 """Clients that are slow, silent or too many cannot hold a service: real sockets, and what they are told. I10."""
 
 import asyncio
+import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -135,3 +136,21 @@ async def test_where_none_is_silent_the_newcomer_is_told(database: str) -> None:
 
 async def _bounded(service: Served, most: int) -> None:
     await service.wait_for_connections(most)
+
+
+@pytest.mark.parametrize("path", ["/orders", "/orders/batch"])
+async def test_a_client_may_ask_before_it_sends_its_body(database: str, path: str) -> None:
+    """As curl does with large bodies."""
+    body = json.dumps({"command": "PlaceOrder", **ORDER} if "batch" in path else ORDER).encode()
+    kind = b"application/x-ndjson" if "batch" in path else b"application/json"
+    head = b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: %s\r\nContent-Length: %d\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n"
+    async with (
+        commands_served(database) as port,
+        connected(port, head % (path.encode(), kind, len(body))) as (reader, writer),
+    ):
+        async with asyncio.timeout(30):
+            assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        writer.write(body)
+        answer = await said(reader)
+    assert answer.startswith(b"HTTP/1.1 20"), answer
+    assert b"order_id" in answer

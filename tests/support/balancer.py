@@ -17,7 +17,8 @@ _OF_A_CONNECTION = {"connection", "host", "transfer-encoding", "content-length",
 class Balancer:
     """Spreads requests over the replicas that are ready; a request that fails on its way is answered with 502."""
 
-    def __init__(self, replicas: Sequence[str], http: aiohttp.ClientSession) -> None:
+    def __init__(self, replicas: Sequence[str], http: aiohttp.ClientSession, url: str) -> None:
+        self.url = url
         self._http = http
         self._ready = dict.fromkeys(replicas, False)
         self._turns = cycle(replicas)
@@ -28,6 +29,10 @@ class Balancer:
             answers = await asyncio.gather(*(self._is_ready(one) for one in self._ready))
             self._ready = dict(zip(self._ready, answers, strict=True))
             await asyncio.sleep(CHECKS_EVERY)
+
+    async def knows(self, replica: str) -> bool:
+        """Tell whether requests are sent to that replica."""
+        return self._ready[replica]
 
     async def serve(self, request: web.BaseRequest) -> web.Response:
         """Pass one request on."""
@@ -54,16 +59,17 @@ class Balancer:
 
 
 @asynccontextmanager
-async def balanced(*replicas: str) -> AsyncIterator[str]:
-    """Run a proxy in front of replicas while this lasts; give its URL."""
+async def balanced(*replicas: str) -> AsyncIterator[Balancer]:
+    """Run a proxy in front of replicas while this lasts."""
     async with aiohttp.ClientSession() as http:
-        balancer, port = Balancer(replicas, http), free_port()
+        port = free_port()
+        balancer = Balancer(replicas, http, f"http://127.0.0.1:{port}")
         runner = web.ServerRunner(web.Server(balancer.serve))
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", port).start()
         watching = asyncio.create_task(balancer.watch())
         try:
-            yield f"http://127.0.0.1:{port}"
+            yield balancer
         finally:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
