@@ -72,6 +72,8 @@ async def _guards(_: Patient, connection: AsyncConnection) -> list[Finding]:
 
 async def _listener(patient: Patient, connection: AsyncConnection) -> list[Finding]:
     """Notify on one connection, and see whether the one that the query service LISTENs on hears it."""
+    if await connection.scalar(text("SELECT pg_is_in_recovery()")):
+        return []  # A standby notifies nobody.
     heard = asyncio.Event()
     async with patient.listen.connect() as listening:
         raw: Any = (await listening.get_raw_connection()).driver_connection

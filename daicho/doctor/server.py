@@ -118,22 +118,21 @@ SELECT pg_is_in_recovery() AS is_standby, pg_has_role(current_user, 'pg_read_all
 """
 
 
-async def _sight(_: Patient, connection: AsyncConnection) -> list[Finding]:
-    """Tell what cannot be seen from here: PostgreSQL shows others' sessions and standbys to few."""
-    (row,) = await fetch(connection, _SEES)
-    if row.sees_others:
-        return []
-    unseen = f"{row.name} may not see others' sessions and standbys: replication and connections are not looked at"
-    return [Finding("sight", "look", unseen, f"GRANT pg_read_all_stats TO {row.name};")]
-
-
-async def _replication(_: Patient, connection: AsyncConnection) -> list[Finding]:
+async def _activity(_: Patient, connection: AsyncConnection) -> list[Finding]:
+    """Look at standbys and sessions, as far as they can be seen from here: PostgreSQL shows others' to few."""
     (sight,) = await fetch(connection, _SEES)
     if sight.is_standby:
         remedy = "name the primary in DAICHO_DATABASE_URL, or all hosts (docs/how-to/fail-over.md)"
         return [Finding("replication", "fault", "this is a standby: nothing can be appended", remedy)]
     if not sight.sees_others:
-        return []
+        unseen = (
+            f"{sight.name} may not see others' sessions and standbys: replication and connections are not looked at"
+        )
+        return [Finding("sight", "look", unseen, f"GRANT pg_read_all_stats TO {sight.name};")]
+    return [*await _replication(connection), *await _connections(connection)]
+
+
+async def _replication(connection: AsyncConnection) -> list[Finding]:
     ((wanted, standbys, waited_for),) = await fetch(connection, _STANDBYS)
     found = [
         Finding(
@@ -168,10 +167,7 @@ WHERE datname = current_database() AND state LIKE 'idle in transaction%' AND now
 """
 
 
-async def _connections(_: Patient, connection: AsyncConnection) -> list[Finding]:
-    (sight,) = await fetch(connection, _SEES)
-    if not sight.sees_others:
-        return []
+async def _connections(connection: AsyncConnection) -> list[Finding]:
     ((used, most, command, query),) = await fetch(connection, _CONNECTIONS)
     found = f"{used} of {most} connections are used; {command} command and {query} query services are connected"
     findings = [
@@ -190,4 +186,4 @@ async def _connections(_: Patient, connection: AsyncConnection) -> list[Finding]
     return [*findings, Finding("connections", "ok", found)]
 
 
-SERVER_CHECKS: Final[Sequence[Check]] = (_version, _sight, _durability, _clock, _disk, _replication, _connections)
+SERVER_CHECKS: Final[Sequence[Check]] = (_version, _durability, _clock, _disk, _activity)
