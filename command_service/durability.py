@@ -6,9 +6,9 @@ from typing import Final
 
 import asyncpg
 from sqlalchemy import func, select
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from shared.database import DRIVER_ERRORS
 from shared.errors import OutcomeUnknown
 
 Driver = asyncpg.Connection
@@ -52,6 +52,6 @@ async def settle(connection: AsyncConnection) -> None:
     try:
         async with replicated(connection):
             await connection.execute(_WRITE_NOTHING)
-    except (DBAPIError, OSError, asyncpg.InterfaceError) as error:
+    except DRIVER_ERRORS as error:
         await connection.invalidate()
         raise OutcomeUnknown from error

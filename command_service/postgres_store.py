@@ -3,14 +3,12 @@
 from collections.abc import Sequence
 from typing import Final
 
-import asyncpg
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from command_service.durability import Driver, replicated, settle
 from command_service.errors import AppendRefused
 from command_service.event_store import Appended, Commit, Conflict, Duplicate, EventIdTaken, Outcome
-from shared.database import is_connection_failure, sqlstate, translate_errors
+from shared.database import DRIVER_ERRORS, is_connection_failure, sqlstate, translate_errors
 from shared.errors import DatabaseUnavailable, OutcomeUnknown, Overloaded
 from shared.event_log.events import Position, Version
 from shared.event_log.reader import PostgresEventLog
@@ -46,7 +44,7 @@ class PostgresEventStore(PostgresEventLog):
                 outcomes = await call_append(driver, commits)
             if any(isinstance(outcome, Duplicate) for outcome in outcomes):
                 await settle(connection)
-        except (DBAPIError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except DRIVER_ERRORS as error:
             code = sqlstate(error)
             if code.startswith(_DATA_REFUSED):
                 raise AppendRefused(f"the database refused the append ({code})") from error

@@ -19,6 +19,9 @@ from shared.fair_pool import FairPool
 
 AnyRow = Row[*tuple[Any, ...]]
 
+DRIVER_ERRORS = (DBAPIError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+"""All that a statement, or connecting, can raise: SQLAlchemy's errors, and the driver's where SQLAlchemy leaves them bare."""
+
 _READ_ONLY = "25006"
 """SQLSTATE of a write to a standby: to what was the primary, before a failover."""
 
@@ -118,7 +121,7 @@ def translate_errors() -> Iterator[None]:
         yield
     except PoolTimeoutError as error:
         raise Overloaded("every database connection is in use") from error
-    except (DBAPIError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except DRIVER_ERRORS as error:
         if is_connection_failure(error):
             raise DatabaseUnavailable("the database cannot be reached") from error
         if sqlstate(error).startswith(_NOT_NOW):

@@ -9,9 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from unittest.mock import patch
 
-import asyncpg
 from fastapi import FastAPI
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 import command_service.main
@@ -23,7 +21,7 @@ from query_service import checkpoints
 from query_service.checkpoints import Checkpoint
 from query_service.projected_position import ProjectedPosition
 from query_service.reading import ReadModel
-from shared.database import translate_errors
+from shared.database import DRIVER_ERRORS, translate_errors
 from shared.errors import OutcomeUnknown
 from shared.event_log.events import EventId, Position
 from shared.ids import new_id
@@ -51,7 +49,7 @@ class _AnswersBeforeCommit(PostgresEventStore):
             driver = (await connection.get_raw_connection()).driver_connection
             assert driver is not None
             outcomes = await call_append(driver, commits)
-        except (DBAPIError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except DRIVER_ERRORS as error:
             await connection.invalidate()
             await connection.close()
             raise OutcomeUnknown from error

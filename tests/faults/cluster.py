@@ -15,13 +15,12 @@ from typing import Any, Literal
 
 import psutil
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
 
 from command_service.postgres_store import PostgresEventStore
 from daicho.embedded_postgres import EmbeddedPostgres, _in_thread
 from daicho.ledger import service_urls
 from daicho.migrate import migrate
-from shared.database import AnyRow
+from shared.database import DRIVER_ERRORS, AnyRow
 from tests.faults.standby import StandbyPostgres, of_all
 from tests.support.databases import connected
 from tests.support.orders import append_orders
@@ -113,7 +112,7 @@ class Cluster:
         """Run a statement as `query` does; nothing is found while PostgreSQL is away."""
         try:
             return await self.query(statement, **parameters)
-        except (DBAPIError, OSError):
+        except DRIVER_ERRORS:
             return ()
 
     async def is_current(self) -> bool:

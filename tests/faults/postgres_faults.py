@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import asyncpg
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from query_service.orders.aggregate import ORDERS
 from query_service.rebuild import requests
+from shared.database import DRIVER_ERRORS
 from tests.faults.cluster import MAX_CONNECTIONS
 from tests.faults.fault import FaultKind, Hand, Told
 from tests.support.databases import connected
@@ -99,7 +99,7 @@ async def backend_killed(hand: Hand) -> Told:
 async def _is_broken(connection: AsyncConnection) -> bool:
     try:
         await connection.exec_driver_sql("SELECT 1")
-    except (DBAPIError, OSError):
+    except DRIVER_ERRORS:
         return True
     return False
 
