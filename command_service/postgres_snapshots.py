@@ -1,7 +1,8 @@
 """Snapshots in PostgreSQL, in the event log's database."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import (
     ARRAY,
@@ -17,36 +18,37 @@ from sqlalchemy import (
     func,
     or_,
     select,
+    true,
 )
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from command_service.snapshots import Snapshot, Stored
-from shared.database import fetch_all, sqlstate, translate_errors
+from shared.database import AnyRow, fetch_all, sqlstate, translate_errors
 from shared.errors import DatabaseUnavailable
 from shared.event_log.events import StreamId, Version
 from shared.event_log.reader import RECORDED_COLUMNS, PostgresEventLog, recorded
 from shared.event_log.tables import events, snapshots
+from shared.grouped_reads import GroupedReads
 
 _LAST_VERSION = 2**31 - 1
 
+_Kind = tuple[str, int]
+"""What loads that share a statement have in common: the aggregate type, and the version of its state's schema."""
+
 
 class PostgresSnapshotStore:
-    """Reads a snapshot and the events from it on in one statement; saves many in one."""
+    """Reads snapshots and the events from them on, and saves them, of many streams in one statement."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self._log = PostgresEventLog(engine)
+        self._loads = GroupedReads[_Kind, Sequence[AnyRow]](self._read)
 
     async def load(self, stream: StreamId, state_schema_version: int) -> Stored:
         """See `SnapshotStore.load`."""
-        parameters = {
-            "aggregate_type": stream.aggregate_type,
-            "aggregate_id": stream.aggregate_id,
-            "schema_version": state_schema_version,
-        }
-        rows = await fetch_all(self._engine, _STORED, parameters)
+        rows = await self._loads.fetch((stream.aggregate_type, state_schema_version), stream.aggregate_id)
         if not rows:
             # No such stream; or its snapshot is ahead of it, left over from another log.
             return Stored(None, await self._log.read_stream(stream))
@@ -76,14 +78,23 @@ class PostgresSnapshotStore:
         except DBAPIError as error:
             raise DatabaseUnavailable(f"the database does not take snapshots ({sqlstate(error)})") from error
 
+    async def _read(self, kind: _Kind, ids: Sequence[UUID]) -> Mapping[UUID, Sequence[AnyRow]]:
+        aggregate_type, schema_version = kind
+        parameters = {"aggregate_type": aggregate_type, "schema_version": schema_version, "ids": ids}
+        found: dict[UUID, list[AnyRow]] = {one: [] for one in ids}
+        for row in await fetch_all(self._engine, _STORED, parameters):
+            found[row.aggregate_id].append(row)
+        return found
+
 
 def _stored() -> Select[Any]:
-    aggregate_type, aggregate_id = bindparam("aggregate_type", type_=Text), bindparam("aggregate_id", type_=Uuid)
+    aggregate_type = bindparam("aggregate_type", type_=Text)
+    ids = select(func.unnest(bindparam("ids", type_=ARRAY(Uuid))).label("aggregate_id")).subquery()
     own_event = (
         select(events.c.event_id)
         .where(
             events.c.aggregate_type == aggregate_type,
-            events.c.aggregate_id == aggregate_id,
+            events.c.aggregate_id == snapshots.c.aggregate_id,
             events.c.version == snapshots.c.version,
         )
         .scalar_subquery()
@@ -92,28 +103,23 @@ def _stored() -> Select[Any]:
         select(snapshots.c.version, cast(snapshots.c.state, Text).label("state"), snapshots.c.last_event_id)
         .where(
             snapshots.c.aggregate_type == aggregate_type,
-            snapshots.c.aggregate_id == aggregate_id,
+            snapshots.c.aggregate_id == ids.c.aggregate_id,
             snapshots.c.state_schema_version == bindparam("schema_version"),
             or_(snapshots.c.last_event_id.is_(None), snapshots.c.last_event_id == own_event),
         )
-        .cte("snapshot")
-        .prefix_with("MATERIALIZED")
+        .lateral()
     )
-    # Uncorrelated, so each is found once, before the events are: they are searched by index from there on.
-    version = select(snapshot.c.version).scalar_subquery()
-    state = select(snapshot.c.state).scalar_subquery()
-    last_event_id = select(snapshot.c.last_event_id).scalar_subquery()
+    since = RECORDED_COLUMNS.where(
+        events.c.aggregate_type == aggregate_type,
+        events.c.aggregate_id == ids.c.aggregate_id,
+        # With both ends, the planner takes the range for a small part of the stream, which it is.
+        events.c.version.between(func.coalesce(snapshot.c.version, 1), _LAST_VERSION),
+    ).lateral()
+    state = case((since.c.version == snapshot.c.version, snapshot.c.state)).label("state")
     return (
-        RECORDED_COLUMNS.add_columns(
-            case((events.c.version == version, state)).label("state"), last_event_id.label("last_event_id")
-        )
-        .where(
-            events.c.aggregate_type == aggregate_type,
-            events.c.aggregate_id == aggregate_id,
-            # With both ends, the planner takes the range for a small part of the stream, which it is.
-            events.c.version.between(func.coalesce(version, 1), _LAST_VERSION),
-        )
-        .order_by(events.c.version)
+        select(since, state, snapshot.c.last_event_id)
+        .select_from(ids.outerjoin(snapshot, true()).join(since, true()))
+        .order_by(since.c.aggregate_id, since.c.version)
     )
 
 

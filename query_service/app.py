@@ -21,7 +21,6 @@ from query_service.event_streams import EventStreams, StreamLimits
 from query_service.events_api import catalogue_router as event_catalogue_router
 from query_service.events_api import router as events_router
 from query_service.freshness import Freshness
-from query_service.grouped_reads import GroupedReads
 from query_service.orders.aggregate import ORDERS
 from query_service.orders.dashboard.page import mount_dashboard
 from query_service.parking import require_nothing_parked
@@ -31,6 +30,7 @@ from query_service.projections_api import operations_router
 from query_service.projections_api import router as projections_router
 from query_service.projector import RESET, Projector
 from query_service.read_deadline import ReadDeadline
+from query_service.reading import rows_about
 from query_service.rebuild import requests
 from query_service.rebuild.processes import LoadProcesses
 from query_service.rebuild.rebuilder import Rebuilder
@@ -42,6 +42,7 @@ from query_service.views import ViewRefresher
 from shared.event_log.listener import EventListener, Listener
 from shared.event_log.reader import PostgresEventLog
 from shared.event_log.registry import EventRegistry
+from shared.grouped_reads import GroupedReads
 from shared.schema import EVENT_STORE, READ_MODEL
 from shared.supervision import Supervisor
 from shared.web.access import OPEN, OPERATIONS, Guarded, needs
@@ -126,7 +127,7 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
     )
     app.state.read_engine = engines.read
     app.state.search_engine = engines.search
-    app.state.grouped_reads = GroupedReads(engines.read)
+    app.state.grouped_reads = GroupedReads(partial(rows_about, engines.read))
     app.state.projected = projected
     app.state.views = refresher
     app.state.event_log = log

@@ -24,12 +24,12 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from query_service.answer_cache import NOTE, Note, Subject
-from query_service.grouped_reads import GroupedReads
 from query_service.projected_position import ProjectedPosition, ReadModelBehind
 from query_service.tables import checkpoints, parked_events
 from shared.database import AnyRow, fetch_all
 from shared.event_log.events import Position, StreamId
 from shared.event_log.reader import EventLog
+from shared.grouped_reads import GroupedReads
 
 READING: Final = {"random_page_cost": "1.1"}
 """PostgreSQL's settings for the connections that read models are read on.
@@ -48,7 +48,7 @@ OneQuery = Callable[[ColumnElement[UUID]], Select[Any]]
 class ReadModel:
     """The read model for one request, which wants a state not older than `wanted` and waits so many seconds for it."""
 
-    grouped: GroupedReads
+    grouped: GroupedReads[Select[Any], AnyRow]
     engine: AsyncEngine
     search_engine: AsyncEngine
     projected: ProjectedPosition
@@ -120,6 +120,14 @@ class ReadModel:
         """
         if position < self.wanted:
             raise ReadModelBehind(self.wanted, position, is_parked=is_parked)
+
+
+async def rows_about(engine: AsyncEngine, query: Select[Any], ids: Sequence[UUID]) -> Mapping[UUID, AnyRow]:
+    """Run a query that takes `ids`, and gives a row for each of them, told apart by `about`.
+
+    Raises `DatabaseUnavailable` and `Overloaded`.
+    """
+    return {row.about: row for row in await fetch_all(engine, query, {"ids": ids})}
 
 
 @lru_cache(maxsize=1024)

@@ -1,6 +1,7 @@
 """Concurrent reads of single aggregates share statements; each gets its own row, or its own failure."""
 
 import asyncio
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -9,9 +10,11 @@ from sqlalchemy import ARRAY, Select, Uuid, bindparam, event, func, literal, sel
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from query_service import grouped_reads
-from query_service.grouped_reads import GroupedReads
+from query_service.reading import rows_about
+from shared import grouped_reads
+from shared.database import AnyRow
 from shared.errors import Overloaded
+from shared.grouped_reads import GroupedReads
 from tests.support.databases import connected
 
 
@@ -26,6 +29,10 @@ def echo() -> Select[Any]:
 FAILING = select(unnested(), (literal(1) / func.length("")).label("nothing"))
 
 
+def a_reader(engine: AsyncEngine) -> GroupedReads[Select[Any], AnyRow]:
+    return GroupedReads(partial(rows_about, engine))
+
+
 def counted(engine: AsyncEngine) -> list[str]:
     statements: list[str] = []
 
@@ -37,7 +44,7 @@ def counted(engine: AsyncEngine) -> list[str]:
 
 
 async def test_each_gets_its_own_row_of_few_statements(engine: AsyncEngine) -> None:
-    reads, statements, statement = GroupedReads(engine), counted(engine), echo()
+    reads, statements, statement = a_reader(engine), counted(engine), echo()
     await reads.fetch(statement, uuid4())
     assert len(statements) == 1
     ids = [uuid4() for _ in range(120)]
@@ -48,7 +55,7 @@ async def test_each_gets_its_own_row_of_few_statements(engine: AsyncEngine) -> N
 
 
 async def test_different_statements_take_turns(engine: AsyncEngine) -> None:
-    reads, first, second = GroupedReads(engine), echo(), echo()
+    reads, first, second = a_reader(engine), echo(), echo()
     many = [reads.fetch(first, uuid4()) for _ in range(300)]
     rows = await asyncio.gather(*many, reads.fetch(second, UUID(int=1)))
     behind = sum(row.transaction > rows[-1].transaction for row in rows)
@@ -57,7 +64,7 @@ async def test_different_statements_take_turns(engine: AsyncEngine) -> None:
 
 
 async def test_a_failure_is_of_those_who_shared_it(engine: AsyncEngine) -> None:
-    reads = GroupedReads(engine)
+    reads = a_reader(engine)
     ids = [uuid4() for _ in range(10)]
     found = await asyncio.gather(
         *(reads.fetch(FAILING, one) for one in ids), *(reads.fetch(echo(), one) for one in ids), return_exceptions=True
@@ -67,7 +74,7 @@ async def test_a_failure_is_of_those_who_shared_it(engine: AsyncEngine) -> None:
 
 
 async def test_who_gives_up_takes_nobody_along(engine: AsyncEngine) -> None:
-    reads, statement = GroupedReads(engine), echo()
+    reads, statement = a_reader(engine), echo()
     tasks = [asyncio.create_task(reads.fetch(statement, uuid4())) for _ in range(20)]
     await asyncio.sleep(0)
     for task in tasks[::2]:
@@ -81,7 +88,7 @@ async def test_too_many_are_refused_at_once(database: str, monkeypatch: pytest.M
     """I10."""
     monkeypatch.setattr(grouped_reads, "_MOST_WAITING", 10)
     async with connected(database, 2) as engine:
-        reads, statement = GroupedReads(engine), echo()
+        reads, statement = a_reader(engine), echo()
         found = await asyncio.gather(*(reads.fetch(statement, uuid4()) for _ in range(20)), return_exceptions=True)
         refused = [isinstance(one, Overloaded) for one in found]
         # Two were sent, ten wait.

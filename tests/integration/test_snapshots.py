@@ -162,9 +162,12 @@ async def _snapshot_is(engine: AsyncEngine, version: int, status: str) -> bool:
 
 
 async def _plan(engine: AsyncEngine, stream: StreamId) -> str:
-    values = {"aggregate_type": stream.aggregate_type, "aggregate_id": stream.aggregate_id, "schema_version": 1}
-    compiled = _STORED.params(values).compile(dialect=engine.dialect, compile_kwargs={"literal_binds": True})
+    values = {"aggregate_type": stream.aggregate_type, "ids": [stream.aggregate_id], "schema_version": 1}
+    compiled = _STORED.params(values).compile(dialect=engine.dialect)
+    given = tuple(compiled.params[name] for name in compiled.positiontup or ())
     async with engine.connect() as connection:
         await connection.execute(text("ANALYZE event_store.events"))
-        rows = await connection.exec_driver_sql(f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) {compiled}")
+        rows = await connection.exec_driver_sql(
+            f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) {compiled}", given
+        )
         return "\n".join(row[0] for row in rows)
