@@ -33,7 +33,7 @@ AGGREGATES: Sequence[Aggregate] = (ORDERS,)
 
 
 def create_app(settings: CommandSettings, aggregates: Sequence[Aggregate] = AGGREGATES) -> FastAPI:
-    """Build the service; it connects when its lifespan starts, and refuses to start off schema head."""
+    """Build the service; it connects when its lifespan starts, and refuses to start on a schema that does not serve it."""
     engine = _engine(settings, "daicho-command", settings.database_pool_size, LOOKING_UP)
     # The one writer has a connection of its own, which no read can keep it from.
     append_engine = _engine(settings, "daicho-append", 1, HEARING)
@@ -54,7 +54,7 @@ def create_app(settings: CommandSettings, aggregates: Sequence[Aggregate] = AGGR
         try:
             # Both connect, so that the first command need not wait for it.
             for one in (engine, append_engine):
-                await EVENT_STORE.require_head(one)
+                await EVENT_STORE.require(one)
             async with supervisor:
                 supervisor.start("group commit", group_commit.run)
                 supervisor.start("snapshots", snapshot_taker.run)
@@ -72,7 +72,7 @@ def create_app(settings: CommandSettings, aggregates: Sequence[Aggregate] = AGGR
         verifier=settings.verifier(),
         admission=Admission(_bounds(settings)),
         drain_seconds=settings.drain_seconds,
-        checks={"schema": lambda: EVENT_STORE.require_head(engine), "background tasks": supervisor.check},
+        checks={"schema": lambda: EVENT_STORE.require(engine), "background tasks": supervisor.check},
         origins=settings.cors_origins,
         hosts=settings.allowed_hosts,
     )

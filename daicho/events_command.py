@@ -43,7 +43,7 @@ async def run_events(settings: OperatorSettings, shown: Shown) -> None:
     async with opened(settings) as ledger:
         engine = create_engine(ledger.log_url, application_name="daicho-events", pool_size=2)
         try:
-            await EVENT_STORE.require_head(engine)
+            await EVENT_STORE.require(engine)
             pages = EventPages(engine, [aggregate.aggregate_type for aggregate in AGGREGATES])
             woken = asyncio.Event()
             async with Supervisor() as supervisor:

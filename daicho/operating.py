@@ -23,11 +23,11 @@ Advance = Callable[[int], None]
 async def log_connection(url: str) -> AsyncIterator["asyncpg.Connection[Any]"]:
     """Give a connection to the event log, in UTC, whose statements may take any time.
 
-    Raises `SchemaNotAtHead`, `DatabaseUnavailable`, and `DatabaseRefused` for what PostgreSQL refuses while this lasts.
+    Raises `SchemaMismatch`, `DatabaseUnavailable`, and `DatabaseRefused` for what PostgreSQL refuses while this lasts.
     """
     engine = create_engine(url, application_name="daicho-operate", pool_size=1, statement_timeout=None)
     try:
-        await EVENT_STORE.require_head(engine)
+        await EVENT_STORE.require(engine)
         with refusals(), translate_errors():
             async with engine.connect() as pooled:
                 connection: asyncpg.Connection[Any] = (await pooled.get_raw_connection()).driver_connection  # type: ignore[assignment]

@@ -52,7 +52,7 @@ class ReadSide:
 async def read_side(settings: OperatorSettings) -> AsyncIterator[ReadSide]:
     """Give the read side of the ledger.
 
-    Raises `SchemaNotAtHead`, `DatabaseUnavailable`, and `DatabaseRefused` for what PostgreSQL refuses while this lasts.
+    Raises `SchemaMismatch`, `DatabaseUnavailable`, and `DatabaseRefused` for what PostgreSQL refuses while this lasts.
     """
     async with opened(settings) as ledger:
         log_engine = create_engine(ledger.log_url, application_name="daicho-operate", pool_size=2)
@@ -65,8 +65,8 @@ async def read_side(settings: OperatorSettings) -> AsyncIterator[ReadSide]:
             server_settings=IN_BACKGROUND,
         )
         try:
-            await EVENT_STORE.require_head(log_engine)
-            await READ_MODEL.require_head(read_engine)
+            await EVENT_STORE.require(log_engine)
+            await READ_MODEL.require(read_engine)
             by_type = {aggregate.aggregate_type: aggregate.projections for aggregate in AGGREGATES}
             registry = EventRegistry.union(aggregate.events for aggregate in AGGREGATES)
             side = ReadSide(ledger, log_engine, read_engine, PostgresEventLog(log_engine), registry, by_type)

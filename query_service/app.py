@@ -53,7 +53,7 @@ AGGREGATES: Sequence[Aggregate] = (ORDERS,)
 
 
 def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREGATES) -> FastAPI:
-    """Build the service; it connects when its lifespan starts, and refuses to start off schema head."""
+    """Build the service; it connects when its lifespan starts, and refuses to start on a schema that does not serve it."""
     engines = create_engines(settings)
     log = PostgresEventLog(engines.log)
     projections = [projection for aggregate in aggregates for projection in aggregate.projections]
@@ -92,8 +92,8 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
         async with AsyncExitStack() as stack:
             for engine in engines:
                 stack.push_async_callback(engine.dispose)
-            await EVENT_STORE.require_head(engines.log)
-            await READ_MODEL.require_head(engines.read)
+            await EVENT_STORE.require(engines.log)
+            await READ_MODEL.require(engines.read)
             async with engines.project.begin() as connection:
                 await checkpoints.register(connection, projections)
                 await requests.request_outdated(connection, projections)
@@ -113,8 +113,8 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
         drain_seconds=settings.drain_seconds,
         end=_each(streams.tail.close, projected.close, refreshed.close),
         checks={
-            "event store schema": lambda: EVENT_STORE.require_head(engines.log),
-            "read model schema": lambda: READ_MODEL.require_head(engines.read),
+            "event store schema": lambda: EVENT_STORE.require(engines.log),
+            "read model schema": lambda: READ_MODEL.require(engines.read),
             "background tasks": supervisor.check,
             "projector": projector.check,
         },

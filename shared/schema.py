@@ -1,4 +1,4 @@
-"""The two schema histories, and the check that a database stands at their heads."""
+"""The two schema histories, and the check that a database's schemas serve this release."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -8,21 +8,16 @@ from pathlib import Path
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.database import translate_errors
 from shared.errors import DaichoError, DatabaseUnavailable
 
 
-class SchemaNotAtHead(DaichoError):
-    """The database's schema is not the one that this release needs."""
-
-    def __init__(self, history: str, found: set[str], wanted: set[str]) -> None:
-        self.history = history
-        super().__init__(
-            f"the {history} schema is at {_names(found)}, this release needs {_names(wanted)}: run `daicho migrate`"
-        )
+class SchemaMismatch(DaichoError):
+    """The database's schema does not serve this release."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +42,48 @@ class SchemaHistory:
         context = MigrationContext.configure(connection, opts={"version_table_schema": self.name})
         return set(context.get_current_heads())
 
-    async def require_head(self, engine: AsyncEngine) -> None:
-        """Raise `SchemaNotAtHead` unless the database stands at this release's head, or `DatabaseUnavailable`."""
+    async def require(self, engine: AsyncEngine) -> None:
+        """Return if the database's schema serves this release: it is the release's own, or a newer one that says so.
+
+        Raises `SchemaMismatch`, which says what to do, and `DatabaseUnavailable`.
+        """
         try:
             found = await self._found(engine)
         except DatabaseUnavailable:
             # A pooled connection may have been broken.
             found = await self._found(engine)
-        if found != (wanted := self.heads()):
-            raise SchemaNotAtHead(self.name, found, wanted)
+        own, known = self.heads(), _known(self)
+        at = f"the {self.name} schema is at {_names(found.revisions)}, this release's is {_names(own)}"
+        if found.revisions <= known:
+            if found.revisions != own:
+                raise SchemaMismatch(f"{at}: run `daicho migrate`")
+        elif found.serves_from not in known:
+            raise SchemaMismatch(f"{at}, which it serves no more: install a newer release")
 
-    async def _found(self, engine: AsyncEngine) -> set[str]:
+    async def _found(self, engine: AsyncEngine) -> "_Found":
         with translate_errors():
             async with engine.connect() as connection:
-                return await connection.run_sync(self.current)
+                revisions = await connection.run_sync(self.current)
+                if revisions <= _known(self):
+                    return _Found(revisions)
+                try:
+                    return _Found(revisions, await connection.scalar(text(f"SELECT {self.name}.serves_from()")))
+                except ProgrammingError:  # There is no such function: this is no schema of Daicho's.
+                    return _Found(revisions)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a database is at, and where this release does not know that, the oldest revision that it serves."""
+
+    revisions: set[str]
+    serves_from: str | None = None
+
+
+@cache
+def _known(history: SchemaHistory) -> set[str]:
+    """Give every revision up to this release's."""
+    return {one.revision for one in ScriptDirectory.from_config(history.config()).walk_revisions()}
 
 
 @cache

@@ -29,7 +29,7 @@ _PATIENCE_SECONDS = 15.0
 async def load_history(settings: OperatorSettings, seed: int, orders: int, months: int, stop: asyncio.Event) -> None:
     """Append orders of the last months, up to now, and wait for the query service; either ends early with `stop`.
 
-    Raises `HistoryTooLate`, `SchemaNotAtHead`, `DatabaseUnavailable` and `DatabaseRefused`.
+    Raises `HistoryTooLate`, `SchemaMismatch`, `DatabaseUnavailable` and `DatabaseRefused`.
     """
     until = datetime.now(UTC)
     since = until - months * _MONTH
@@ -55,7 +55,7 @@ async def _store(settings: OperatorSettings) -> AsyncIterator[PostgresEventStore
     async with opened(settings) as ledger:
         engine = create_engine(ledger.log_url, application_name="daicho-operate", pool_size=1)
         try:
-            await EVENT_STORE.require_head(engine)
+            await EVENT_STORE.require(engine)
             with refusals():
                 yield PostgresEventStore(engine)
         finally:

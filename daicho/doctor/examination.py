@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from daicho.doctor.findings import Check, Finding, Patient
 from daicho.doctor.ledger import LEDGER_CHECKS
 from daicho.doctor.server import SERVER_CHECKS
-from shared.schema import EVENT_STORE, READ_MODEL, SchemaHistory, SchemaNotAtHead
+from shared.schema import EVENT_STORE, READ_MODEL, SchemaHistory, SchemaMismatch
 
 
 async def examine(patient: Patient) -> list[Finding]:
@@ -30,7 +30,7 @@ async def _made(checks: Sequence[Check], patient: Patient) -> list[Finding]:
 
 async def _schema(history: SchemaHistory, engine: AsyncEngine) -> Finding:
     try:
-        await history.require_head(engine)
-    except SchemaNotAtHead as error:
+        await history.require(engine)
+    except SchemaMismatch as error:
         return Finding("schema", "fault", str(error), "daicho migrate")
-    return Finding("schema", "ok", f"{history.name} is at this release's head")
+    return Finding("schema", "ok", f"{history.name} serves this release")

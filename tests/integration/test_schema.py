@@ -1,4 +1,4 @@
-"""The schemas: the services' tables are the migrated ones, and a service refuses to start off head."""
+"""The schemas: the services' tables are the migrated ones, and a service starts on one that serves it, and on no other."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ from daicho.migrate import migrate
 from query_service import tables as read_model
 from query_service.orders.tables import order_summaries
 from shared.event_log import tables as event_store
-from shared.schema import EVENT_STORE, READ_MODEL, SchemaHistory, SchemaNotAtHead
+from shared.schema import EVENT_STORE, READ_MODEL, SchemaHistory, SchemaMismatch
 from tests.support.apps import ORDER, command_service, query_service
 from tests.support.databases import Server, connected
 
@@ -53,8 +53,8 @@ async def test_the_declared_tables_are_the_migrated_ones(
 
 async def test_migrating_again_changes_nothing(database: str, engine: AsyncEngine) -> None:
     await migrate(database, database)
-    await EVENT_STORE.require_head(engine)
-    await READ_MODEL.require_head(engine)
+    await EVENT_STORE.require(engine)
+    await READ_MODEL.require(engine)
 
 
 async def test_concurrent_migrations_take_turns(postgres: Server) -> None:
@@ -65,25 +65,49 @@ async def test_concurrent_migrations_take_turns(postgres: Server) -> None:
             url = postgres.url(name)
             await asyncio.gather(*(migrate(url, url) for _ in range(3)))
             async with connected(url, 1) as engine:
-                await READ_MODEL.require_head(engine)
+                await READ_MODEL.require(engine)
         finally:
             await connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
 
 
+_AT = "UPDATE {0}.alembic_version SET version_num ="
+_SERVES = "CREATE OR REPLACE FUNCTION {0}.serves_from() RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN"
+
+
+async def _change(engine: AsyncEngine, statements: str) -> None:
+    async with engine.connect() as connection:
+        for statement in statements.split("; "):
+            await connection.execute(text(statement))
+
+
+async def test_services_run_on_a_newer_schema_that_serves_them(database: str, engine: AsyncEngine) -> None:
+    for history in (EVENT_STORE, READ_MODEL):
+        await _change(engine, f"{_AT} '9999'".format(history.name))
+    async with query_service(database) as queries, command_service(database) as commands:
+        assert (await commands.post("/orders", json=ORDER)).status_code == 201
+        for service in (queries, commands):
+            assert (await service.get("/health/ready")).status_code == 200
+
+
 @pytest.mark.parametrize("history", [EVENT_STORE, READ_MODEL])
 @pytest.mark.parametrize(
-    "revision", ["UPDATE {0}.alembic_version SET version_num = '0000'", "DROP TABLE {0}.alembic_version"]
+    ("change", "advice"),
+    [
+        (f"{_AT} '0001'", "run `daicho migrate`"),
+        ("DROP TABLE {0}.alembic_version", "run `daicho migrate`"),
+        (f"{_AT} '9999'; {_SERVES} '9998'", "which it serves no more: install a newer release"),
+        (f"{_AT} '9999'; DROP FUNCTION {{0}}.serves_from()", "install a newer release"),
+    ],
 )
-async def test_services_refuse_to_start_off_head(
-    database: str, engine: AsyncEngine, history: SchemaHistory, revision: str
+async def test_services_refuse_to_start_on_a_schema_that_does_not_serve_them(
+    database: str, engine: AsyncEngine, history: SchemaHistory, change: str, advice: str
 ) -> None:
-    async with engine.connect() as connection:
-        await connection.execute(text(revision.format(history.name)))
-    with pytest.raises(SchemaNotAtHead, match=f"the {history.name} schema is at .*: run `daicho migrate`"):
+    await _change(engine, change.format(history.name))
+    with pytest.raises(SchemaMismatch, match=f"the {history.name} schema is at .*{advice}"):
         async with query_service(database):
             pass
     if history is EVENT_STORE:
-        with pytest.raises(SchemaNotAtHead):
+        with pytest.raises(SchemaMismatch):
             async with command_service(database):
                 pass
 

@@ -24,7 +24,7 @@ from query_service.projector import ProjectorStalled
 from query_service.rebuild.requests import NothingToUndo
 from query_service.rebuild.service import RebuildFailed
 from shared.errors import DaichoError, EventSchemaError, UnknownEventType
-from shared.schema import SchemaNotAtHead
+from shared.schema import SchemaMismatch
 from shared.supervision import TaskDied
 from shared.web import problems as web_problems
 
@@ -44,7 +44,7 @@ TABLES = (
 NEVER_ANSWERED = {
     OperatorError: "ends a daicho command",
     InvalidSnapshot: "is logged; the events are read instead",
-    SchemaNotAtHead: "ends the start, or is named by /health/ready",
+    SchemaMismatch: "ends the start, or is named by /health/ready",
     TaskDied: "is named by /health/ready",
     ProjectorStalled: "is named by /health/ready",
     EventsParked: "is a warning of /health/ready",
