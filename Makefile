@@ -51,8 +51,9 @@ load: $(DEV) ## crash tests, tests at full size (320,000 commands, a log of 1,00
 	$(BIN)/python -m pytest -m load -rP --commands 5000 --events 1000000 --clients 1000 --streamed 10000 --kills 10
 	$(BIN)/python -m pytest tests/integration/test_query_plans.py --orders 1000000 --timeout 600
 
-walks: $(DEV) ## the documentation's walks and the generated clients, as parts of `make load`
-	$(BIN)/python -m pytest -m load -rP tests/end_to_end/test_tutorial.py tests/end_to_end/test_demo.py tests/end_to_end/test_generated_client.py
+walks: $(DEV) ## the documentation's walks, the generated clients and an upgrade from the release before, as parts of `make load`
+	$(BIN)/python -m pytest -m load -rP tests/end_to_end/test_tutorial.py tests/end_to_end/test_demo.py tests/end_to_end/test_generated_client.py \
+		tests/end_to_end/test_upgrade.py
 
 faults: $(DEV) ## real processes under load and faults: a fixed seed and three at random, and builds broken on purpose
 	$(BIN)/python -m pytest -m faults --session-timeout 600 $(ARGS)
