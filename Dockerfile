@@ -14,11 +14,12 @@ COPY migrations migrations
 RUN /opt/daicho/bin/python -m pip install --no-deps --no-build-isolation .
 
 FROM python:3.13-slim-bookworm
-RUN useradd --system --uid 10001 --no-create-home daicho
+RUN useradd --system --uid 10001 --user-group --no-create-home daicho
 COPY --from=build /opt/daicho /opt/daicho
-ENV PATH=/opt/daicho/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 DAICHO_HOST=0.0.0.0 PORT=8001
+ENV PATH=/opt/daicho/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 DAICHO_HOST=0.0.0.0 \
+    HEALTH_URL=http://127.0.0.1:8001/health/ready
 WORKDIR /tmp
-USER daicho
+USER 10001:10001
 HEALTHCHECK --interval=10s --timeout=6s --start-period=20s \
-    CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen(f'http://127.0.0.1:{os.environ[\"PORT\"]}/health/ready', timeout=5)"]
+    CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen(os.environ['HEALTH_URL'], timeout=5)"]
 CMD ["python", "-m", "command_service"]

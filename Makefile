@@ -25,11 +25,13 @@ demo: $(RUNTIME) ## the same, with realistic orders: RATE=2 a second, after BACK
 migrate: $(RUNTIME) ## bring the database of DAICHO_DATABASE_URL to this release's schema
 	$(BIN)/daicho migrate
 
-check: $(DEV) ## lint, format, types, import rules, links in the documentation
+check: $(DEV) ## lint, format, types, import rules, container files, links in the documentation
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint --failure-threshold info Dockerfile
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yml
 	$(BIN)/sphinx-build --quiet --fresh-env --fail-on-warning docs $(SITE)
 
 audit: $(DEV) ## known holes of the pinned requirements; skipped where the data on them cannot be reached
@@ -51,9 +53,9 @@ load: $(DEV) ## crash tests, tests at full size (320,000 commands, a log of 1,00
 	$(BIN)/python -m pytest -m load -rP --commands 5000 --events 1000000 --clients 1000 --streamed 10000 --kills 10
 	$(BIN)/python -m pytest tests/integration/test_query_plans.py --orders 1000000 --timeout 600
 
-walks: $(DEV) ## the documentation's walks, the generated clients and an upgrade from the release before, as parts of `make load`
+walks: $(DEV) ## the documentation's walks, the generated clients, an upgrade, and the container files' commands, as parts of `make load`
 	$(BIN)/python -m pytest -m load -rP tests/end_to_end/test_tutorial.py tests/end_to_end/test_demo.py tests/end_to_end/test_generated_client.py \
-		tests/end_to_end/test_upgrade.py
+		tests/end_to_end/test_upgrade.py tests/end_to_end/test_containers.py
 
 faults: $(DEV) ## real processes under load and faults: a fixed seed and three at random, and builds broken on purpose
 	$(BIN)/python -m pytest -m faults --session-timeout 600 $(ARGS)

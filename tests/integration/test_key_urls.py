@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -12,45 +11,17 @@ from shared.identity.errors import KeysUnavailable
 from shared.identity.key_source import keys_of_file, keys_of_url
 from tests.support.apps import command_service
 from tests.support.http import events, place
+from tests.support.publisher import Publisher, publishing
 from tests.support.tokens import ISSUER, SigningKey, bearer, key_set
 from tests.support.waiting import wait_until
 
 OLD, NEW = SigningKey("old"), SigningKey("new", "EdDSA")
 
 
-class Publisher:
-    """An HTTP server that answers everything with the same."""
-
-    def __init__(self) -> None:
-        self.status = "200 OK"
-        self.content = key_set(OLD)
-        self.requests = 0
-        self.port = 0
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/keys"
-
-    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        self.requests += 1
-        head = f"HTTP/1.1 {self.status}\r\nContent-Length: {len(self.content)}\r\nConnection: close\r\n"
-        writer.write(f"{head}Location: {self.url}\r\n\r\n".encode() + self.content)
-        writer.close()
-
-
 @pytest.fixture
 async def publisher() -> AsyncIterator[Publisher]:
-    async with publishing() as one:
+    async with publishing(OLD) as one:
         yield one
-
-
-@asynccontextmanager
-async def publishing() -> AsyncIterator[Publisher]:
-    publisher = Publisher()
-    async with await asyncio.start_server(publisher.answer, "127.0.0.1", 0) as server:
-        publisher.port = server.sockets[0].getsockname()[1]
-        yield publisher
 
 
 async def test_keys_are_fetched_once_for_many_requests(
