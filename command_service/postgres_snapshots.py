@@ -34,6 +34,9 @@ from shared.grouped_reads import GroupedReads
 
 _LAST_VERSION = 2**31 - 1
 
+_MOST_STREAMS = 16
+"""Of one statement: without snapshots, streams may be long."""
+
 _Kind = tuple[str, int]
 """What loads that share a statement have in common: the aggregate type, and the version of its state's schema."""
 
@@ -44,7 +47,7 @@ class PostgresSnapshotStore:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self._log = PostgresEventLog(engine)
-        self._loads = GroupedReads[_Kind, Sequence[AnyRow]](self._read)
+        self._loads = GroupedReads[_Kind, Sequence[AnyRow]](self._read, _MOST_STREAMS)
 
     async def load(self, stream: StreamId, state_schema_version: int) -> Stored:
         """See `SnapshotStore.load`."""

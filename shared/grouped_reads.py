@@ -18,7 +18,6 @@ V = TypeVar("V")
 _IN_FLIGHT = 2
 """Statements at once: while PostgreSQL works on one, the rows of the other are taken."""
 
-_MOST_IDS = 50
 _MOST_WAITING = 10_000
 
 
@@ -29,10 +28,11 @@ class _Waiting(Generic[V]):
 
 
 class GroupedReads(Generic[K, V]):
-    """Reads by aggregate id. `read` takes what a group has in common and its ids; it gives a value for each of them."""
+    """Reads by aggregate id. `read` takes what a group has in common and its ids, `most` of them; it gives a value for each."""
 
-    def __init__(self, read: Callable[[K, Sequence[UUID]], Awaitable[Mapping[UUID, V]]]) -> None:
+    def __init__(self, read: Callable[[K, Sequence[UUID]], Awaitable[Mapping[UUID, V]]], most: int = 50) -> None:
         self._read = read
+        self._most = most
         self._waiting: dict[K, list[_Waiting[V]]] = {}
         self._count = 0
         self._sending: set[asyncio.Task[None]] = set()
@@ -56,9 +56,9 @@ class GroupedReads(Generic[K, V]):
             return
         common = next(iter(self._waiting))
         those = self._waiting.pop(common)
-        if rest := those[_MOST_IDS:]:
+        if rest := those[self._most :]:
             self._waiting[common] = rest  # behind others
-        group = those[:_MOST_IDS]
+        group = those[: self._most]
         self._count -= len(group)
         sending = asyncio.create_task(self._send(common, group))
         self._sending.add(sending)
