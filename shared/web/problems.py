@@ -173,6 +173,12 @@ def explain(problems: Problems, error: Exception) -> Explanation | None:
     return None
 
 
+def slug_of(problems: Problems, error: Exception) -> str:
+    """Name an error as its problem is named."""
+    explanation = explain(problems, error)
+    return INTERNAL_ERROR.slug if explanation is None else explanation.problem.slug
+
+
 def find_problem(problems: Problems, error: type[DaichoError]) -> Problem | None:
     """Give the problem of an error type or of its nearest base class that has one."""
     for base in error.__mro__:

@@ -1,0 +1,87 @@
+"""One trace, one search of the logs and the metrics tell where an order spent its time, from the request until it is seen."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.support.apps import ORDER
+from tests.support.otlp import Collector, Kept, collector
+from tests.support.processes import logging_service
+from tests.support.waiting import wait_until
+
+TRACE, CLIENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+SEARCHED = "one-order-4711"
+HEADERS = {"traceparent": f"00-{TRACE}-{CLIENT}-01", "X-Correlation-ID": SEARCHED}
+
+
+def lines(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+def found(file: Path, wanted: str) -> dict[str, dict[str, Any]]:
+    """Search a log as its readers do: by what a line has anywhere; give the lines by their message."""
+    return {line["message"]: line for line in lines(file) if wanted in json.dumps(line)}
+
+
+async def metrics(url: str) -> dict[str, float]:
+    async with httpx.AsyncClient() as http:
+        text = (await http.get(f"{url}/metrics")).text
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    return {f"{one.name}{json.dumps(one.labels) if one.labels else ''}": one.value for one in samples}
+
+
+def only(spans: list[Kept]) -> Kept:
+    (one,) = spans
+    return one
+
+
+async def test_one_order_is_followed_through_all_three(database: str, tmp_path: Path) -> None:
+    with collector() as traces:
+        settings = {**traces.settings, "DAICHO_LOG_LEVEL": "info"}
+        async with (
+            logging_service("command", database, tmp_path / "command", settings) as commands,
+            logging_service("query", database, tmp_path / "query", settings) as queries,
+            httpx.AsyncClient() as http,
+        ):
+            placed = await http.post(f"{commands.url}/orders", json=ORDER, headers=HEADERS)
+            position = placed.headers["Event-Position"]
+            seen = {"Event-Position": position, "Prefer": "wait=30"}
+            read = await http.get(f"{queries.url}{placed.headers['Location']}", headers=seen)
+            assert read.json()["status"] == "pending"
+            (event,) = (await http.get(f"{queries.url}/events")).json()["items"]
+            told = {**await metrics(commands.url), **await metrics(queries.url)}
+            await wait_until(lambda: _has(traces, "project"), "the projection's span has come")
+    request = only(traces.named("POST /orders"))
+    assert (request.service, request.trace, request.parent) == ("daicho-command", TRACE, CLIENT)
+    assert event["metadata"]["traceparent"] == f"00-{TRACE}-{request.id}-01"
+    append = only(traces.named("append"))
+    assert (append.trace, append.parent, append.links) == (TRACE, request.id, {(TRACE, request.id)})
+    assert append.attributes["daicho.commits"] == 1
+    assert (TRACE, append.id) in request.links
+    (sent,) = [one for one in request.span.events if one.name == "sent"]
+    assert "daicho.waited_ms" in {one.key for one in sent.attributes}
+    project = only(traces.named("project"))
+    assert (project.service, project.trace, project.parent) == ("daicho-query", TRACE, request.id)
+    assert project.links == {(TRACE, request.id)}
+    assert (project.attributes["daicho.first_position"], project.attributes["daicho.events"]) == (int(position), 1)
+
+    written = found(tmp_path / "command", SEARCHED)
+    assert written.keys() == {"append", "PlaceOrder: done"}
+    done = written["PlaceOrder: done"]
+    assert (done["level"], done["service"], done["trace_id"]) == ("info", "daicho-command", TRACE)
+    assert (done["aggregate_id"], done["position"]) == (placed.json()["order_id"], int(position))
+    assert written["append"]["waited_milliseconds"] >= 0 < done["milliseconds"]
+    (projected,) = found(tmp_path / "query", SEARCHED).values()
+    assert (projected["message"], projected["first_position"], projected["trace_id"]) == ("projected", 1, TRACE)
+    assert projected["milliseconds"] > 0 <= projected["delay_milliseconds"]
+
+    assert told['daicho_command_seconds_count{"command": "PlaceOrder", "outcome": "done"}'] == 1
+    assert told["daicho_append_seconds_count"] == told["daicho_append_wait_seconds_count"] == 1
+    assert told["daicho_projection_batch_events_sum"] == told["daicho_projection_delay_seconds_count"] == 1
+
+
+async def _has(traces: Collector, name: str) -> bool:
+    return bool(traces.named(name))
