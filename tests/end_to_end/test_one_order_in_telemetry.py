@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.apps import ORDER
+from tests.support.metrics import samples
 from tests.support.otlp import Collector, Kept, collector
 from tests.support.processes import logging_service
 from tests.support.waiting import wait_until
@@ -28,9 +28,7 @@ def found(file: Path, wanted: str) -> dict[str, dict[str, Any]]:
 
 async def metrics(url: str) -> dict[str, float]:
     async with httpx.AsyncClient() as http:
-        text = (await http.get(f"{url}/metrics")).text
-    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
-    return {f"{one.name}{json.dumps(one.labels) if one.labels else ''}": one.value for one in samples}
+        return samples((await http.get(f"{url}/metrics")).text)
 
 
 def only(spans: list[Kept]) -> Kept:
