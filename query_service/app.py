@@ -28,6 +28,7 @@ from query_service.orders.aggregate import ORDERS
 from query_service.orders.dashboard.page import mount_dashboard
 from query_service.parking import require_nothing_parked
 from query_service.projected_position import ProjectedPosition
+from query_service.projection_health import ProjectionHealth
 from query_service.projection_statuses import ProjectionStatuses
 from query_service.projections_api import operations_router
 from query_service.projections_api import router as projections_router
@@ -82,6 +83,8 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
     views = {view: of for aggregate in aggregates for view, of in aggregate.views.items()}
     refresher = ViewRefresher(engines.refresh, views, projected, refreshed, settings.refresh_seconds)
 
+    statuses = ProjectionStatuses(log, engines.read, projections, projector, rebuilds)
+    health = ProjectionHealth(statuses)
     projected_listener = Listener(engines.listen_read, CHANNEL, _each(projector.heard, rebuilds.heard), missed=RESET)
     supervisor = Supervisor()
     background = {
@@ -124,7 +127,9 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
             "read model schema": lambda: READ_MODEL.require_head(engines.read),
             "background tasks": supervisor.check,
             "projector": projector.check,
+            "projections": health.check,
         },
+        progress=health.progress,
         warnings={"parked": partial(require_nothing_parked, engines.read), "rebuild": rebuilds.check},
         inner_middleware=[
             # Those who share an answer wait for one another within their deadlines.
@@ -137,15 +142,14 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
     app.state.projection_metrics = tell_of_reads(metrics, cache, projected, streams, projector, listeners)
     app.state.read_engine, app.state.search_engine = engines.read, engines.search
     app.state.grouped_reads = GroupedReads(engines.read)
-    app.state.projected = projected
-    app.state.views = refresher
+    app.state.projected, app.state.views = projected, refresher
     app.state.event_log, app.state.event_registry = log, registry
     app.state.event_pages = EventPages(engines.log, aggregate_types)
     app.state.event_streams = streams
     app.state.event_catalogue = asyncapi_document({one.aggregate_type: one.events for one in aggregates})
     app.state.retrying = Retrying(log, registry, projections, engines.retry)
     app.state.projections = {projection.name: projection for projection in projections}
-    app.state.projection_statuses = ProjectionStatuses(log, engines.read, projections, projector, rebuilds)
+    app.state.projection_statuses = statuses
     mount_dashboard(app, settings.command_url)
     return app
 

@@ -100,7 +100,12 @@ UNAVAILABLE = Problem(
             "type": "object",
             "additionalProperties": {"type": "string"},
             "description": "Of `/health/ready`: `ok`, or what is wrong, by the name of the check",
-        }
+        },
+        "progress": {
+            "type": "object",
+            "additionalProperties": {"type": "object"},
+            "description": "Of `/health/ready`: how far what follows the log is, by its name",
+        },
     },
 )
 

@@ -22,7 +22,7 @@ from shared.web.api_docs import add_api_docs
 from shared.web.cors import cors
 from shared.web.documentation import Service, health
 from shared.web.head import HeadMiddleware
-from shared.web.health import STOPPING, Check, health_router
+from shared.web.health import STOPPING, Check, Progress, health_router
 from shared.web.identity import IdentityMiddleware, LoopbackOnly
 from shared.web.openapi import complete
 from shared.web.origin import OriginGuard
@@ -83,6 +83,7 @@ def create_service(
     end: Callable[[], None] = lambda: None,
     checks: Mapping[str, Check],
     warnings: Mapping[str, Check] | None = None,
+    progress: Callable[[], Mapping[str, Progress]] = dict,
     origins: Sequence[str] = (),
     hosts: Sequence[str] = (),
     inner_middleware: Sequence[Middleware] = (),
@@ -96,7 +97,7 @@ def create_service(
     if verifier is not None:
         checks = {**checks, "token keys": verifier.source.check}
         warnings = {**(warnings or {}), "token keys": verifier.source.require_current}
-    guarded = [*routers, Guarded(health_router(checks, warnings or {}, admission.check), OPEN)]
+    guarded = [*routers, Guarded(health_router(checks, warnings or {}, admission.check, progress), OPEN)]
     rules = AccessRules(guarded)
     app = _App(
         replace(service, chapters=[*service.chapters, health([*checks, STOPPING])]),
