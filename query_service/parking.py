@@ -14,7 +14,6 @@ from query_service.checkpoints import Checkpoint
 from query_service.generations import Generation, on_generation
 from query_service.isolation import Poison
 from query_service.tables import checkpoints, parked_events
-from query_service.telemetry import correlation_of
 from shared.database import fetch_all
 from shared.errors import DaichoError
 from shared.event_log.events import Position, RecordedEvent, StreamId, Version
@@ -61,7 +60,7 @@ def _log(checkpoint: Checkpoint, poison: Poison) -> None:
         "event_type": first.event_type,
         "event_id": str(first.event_id),
         "position": first.position,
-        "correlation_id": correlation_of(first),
+        "correlation_id": first.origin("correlation_id"),
     }
     _logger.warning("events are parked: %s", poison.error, extra=told)
 

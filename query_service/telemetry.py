@@ -1,12 +1,11 @@
 """What Prometheus, the log and traces are told of the read side."""
 
-import json
 import logging
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from time import time_ns
-from typing import Any, Final
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Histogram
 
@@ -46,23 +45,19 @@ class ProjectionTelemetry:
         if not is_logged and not self._tracing.is_on:
             return
         told = {"events": len(records), "first_position": records[0].position, "last_position": records[-1].position}
-        metadata = [record.metadata for record in records]
-        contexts = (context for one in metadata if (context := context_of(one)) is not None)
+        parents = (record.origin("traceparent") for record in records if self._tracing.is_on)
+        contexts = (context for one in parents if (context := context_of(one)) is not None)
         attributes = {f"daicho.{name}": value for name, value in told.items()}
-        with self._tracing.work_for(contexts if self._tracing.is_on else (), "project", attributes, started):
+        with self._tracing.work_for(contexts, "project", attributes, started):
             if is_logged:
                 times = {"milliseconds": round(seconds * 1000, 3), "delay_milliseconds": round(delay * 1000, 3)}
-                for ids in _parts(metadata):
+                for ids in _parts(records):
                     _logger.info("projected", extra={**told, **times, "correlation_ids": ids})
 
 
-def correlation_of(record: RecordedEvent) -> str | None:
-    """Give the correlation id of the command that led to an event."""
-    members: dict[str, Any] = json.loads(record.metadata)
-    return members.get("correlation_id")
-
-
-def _parts(metadata: Sequence[str]) -> Iterator[list[str]]:
-    ids = iter(dict.fromkeys(str(json.loads(one).get("correlation_id")) for one in metadata))
+def _parts(records: Sequence[RecordedEvent]) -> Iterator[list[str]]:
+    """Give the correlation ids of the commands that led to them, so many at once as a line has room for."""
+    ids = iter(dict.fromkeys(one for record in records if (one := record.origin("correlation_id")) is not None))
+    yield list(islice(ids, _LINE))
     while part := list(islice(ids, _LINE)):
         yield part

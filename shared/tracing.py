@@ -1,10 +1,10 @@
 """Traces, by OpenTelemetry. Its SDK is installed by who asks for them; where nobody does, no span is made."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import version
+from threading import Thread
 from typing import Any, Final, Literal
 
 from opentelemetry import trace
@@ -16,6 +16,7 @@ Traces = Literal["off", "otlp"]
 MOST_LINKS: Final = 128
 """Of one span, as OpenTelemetry's SDK has it; a batch may hold more."""
 
+_CLOSE_SECONDS: Final = 2.0
 _EXPORTING: Final = ("opentelemetry.sdk.trace", "opentelemetry.exporter.otlp.proto.http.trace_exporter")
 _PROPAGATOR: Final = TraceContextTextMapPropagator()
 
@@ -83,18 +84,19 @@ class Tracing:
             yield span
 
     def close(self) -> None:
-        """Send what is left; blocks until that is done, or in vain."""
+        """Send what is left, for some seconds at most; blocks."""
         if self.provider is not None and hasattr(self.provider, "shutdown"):
-            self.provider.shutdown()
+            # OpenTelemetry's SDK tries for longer where no collector answers, whatever it is told.
+            sending = Thread(target=self.provider.shutdown, daemon=True)
+            sending.start()
+            sending.join(_CLOSE_SECONDS)
 
 
-def context_of(metadata: str) -> SpanContext | None:
-    """Give the span that an event's metadata names as its command's, if they name one."""
-    members: Mapping[str, Any] = json.loads(metadata)
-    given = members.get("traceparent")
-    if not isinstance(given, str):
+def context_of(traceparent: str | None) -> SpanContext | None:
+    """Give the span that a traceparent names; None if it is malformed."""
+    if traceparent is None:
         return None
-    context = trace.get_current_span(_PROPAGATOR.extract({"traceparent": given})).get_span_context()
+    context = trace.get_current_span(_PROPAGATOR.extract({"traceparent": traceparent})).get_span_context()
     return context if context.is_valid else None
 
 

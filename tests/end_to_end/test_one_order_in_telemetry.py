@@ -9,7 +9,7 @@ import httpx
 from tests.support.apps import ORDER
 from tests.support.metrics import samples
 from tests.support.otlp import Collector, Kept, collector
-from tests.support.processes import logging_service
+from tests.support.processes import free_port, logging_service
 from tests.support.waiting import wait_until
 
 TRACE, CLIENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -79,6 +79,43 @@ async def test_one_order_is_followed_through_all_three(database: str, tmp_path: 
     assert told['daicho_command_seconds_count{"command": "PlaceOrder", "outcome": "done"}'] == 1
     assert told["daicho_append_seconds_count"] == told["daicho_append_wait_seconds_count"] == 1
     assert told["daicho_projection_batch_events_sum"] == told["daicho_projection_delay_seconds_count"] == 1
+
+
+async def test_what_was_refused_and_what_was_malformed_is_told_too(database: str, tmp_path: Path) -> None:
+    with collector() as traces:
+        settings = {**traces.settings, "DAICHO_LOG_LEVEL": "info"}
+        async with (
+            logging_service("command", database, tmp_path / "command", settings) as commands,
+            httpx.AsyncClient(base_url=commands.url) as http,
+        ):
+            headers = {"traceparent": HEADERS["traceparent"].upper(), "X-Correlation-ID": SEARCHED}
+            where = (await http.post("/orders", json=ORDER, headers=headers)).headers["Location"]
+            assert (await http.post(f"{where}/ship", headers={"X-Correlation-ID": "too-early"})).status_code == 409
+            told = await metrics(commands.url)
+            await wait_until(lambda: _has(traces, "POST /orders/{order_id}/ship"), "the span has come")
+    placed = only(traces.named("POST /orders"))
+    assert placed.trace != TRACE
+    assert placed.parent == ""
+    refused = found(tmp_path / "command", "too-early")["ShipOrder: invalid-transition"]
+    assert (f"/orders/{refused['aggregate_id']}", refused["outcome"]) == (where, "invalid-transition")
+    assert refused["trace_id"] == only(traces.named("POST /orders/{order_id}/ship")).trace
+    assert told['daicho_command_seconds_count{"command": "ShipOrder", "outcome": "invalid-transition"}'] == 1
+
+
+async def test_a_collector_that_is_away_costs_spans_and_nothing_else(database: str, tmp_path: Path) -> None:
+    settings = Collector(free_port()).settings
+    async with (
+        logging_service("command", database, tmp_path / "command", settings) as commands,
+        httpx.AsyncClient(base_url=commands.url) as http,
+    ):
+        assert (await http.post("/orders", json=ORDER)).status_code == 201
+        await wait_until(lambda: _tells(tmp_path / "command", "opentelemetry"), "it is told that none are sent")
+        assert (await http.post("/orders", json=ORDER)).status_code == 201
+        assert await commands.stop() == 0
+
+
+async def _tells(file: Path, logger: str) -> bool:
+    return any(line["logger"].startswith(logger) for line in lines(file))
 
 
 async def _has(traces: Collector, name: str) -> bool:
