@@ -23,8 +23,8 @@ CROSS JOIN LATERAL event_store.append(
 """  # noqa: S608 - our own number
 """Run by the driver itself: SQLAlchemy would take as long for a batch as PostgreSQL does.
 
-The function takes its lock by itself. That the statement has it already, and so can tell how long that took, is what makes
-the function an argument of its wait.
+`turn` takes the lock that the function takes, and looks at the clock when it has it. The function comes after it, for it has
+`waited` in an argument.
 """
 
 LOOKING_UP: Final = {"enable_seqscan": "off", "plan_cache_mode": "force_generic_plan"}

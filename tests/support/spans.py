@@ -1,20 +1,20 @@
 """Spans that are kept in this process."""
 
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace import SpanContext
 
 from shared.tracing import Tracing
 
 
 class Spans:
-    """What `tracing` makes; without `sampled`, only what belongs to a trace that is taken."""
+    """What `tracing` makes."""
 
-    def __init__(self, *, sampled: bool = True) -> None:
+    def __init__(self) -> None:
         self._kept = InMemorySpanExporter()
-        self.provider = TracerProvider(sampler=ParentBased(ALWAYS_ON if sampled else ALWAYS_OFF))
+        self.provider = TracerProvider(sampler=ALWAYS_ON, span_limits=SpanLimits(max_links=1000))
         self.provider.add_span_processor(SimpleSpanProcessor(self._kept))
         self.tracing = Tracing(self.provider)
         self.tracer = self.provider.get_tracer("test")
