@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from command_service import documentation, problems
@@ -15,6 +16,7 @@ from command_service.bulk import BulkRequests
 from command_service.command_handler import CommandHandler
 from command_service.durability import HEARING
 from command_service.group_commit import GroupCommit, Limits
+from command_service.operations_api import router as operations_router
 from command_service.orders.aggregate import ORDERS
 from command_service.postgres_snapshots import PostgresSnapshotStore
 from command_service.postgres_store import LOOKING_UP, PostgresEventStore
@@ -22,11 +24,15 @@ from command_service.repository import Repository
 from command_service.settings import CommandSettings
 from command_service.snapshot_taker import SnapshotTaker
 from command_service.state_cache import StateCache
+from command_service.telemetry import AppendTelemetry, CommandTelemetry
 from shared.database import create_engine
+from shared.metrics import Counts, create_registry, gauge
 from shared.schema import EVENT_STORE
 from shared.supervision import Supervisor
-from shared.web.access import Guarded, needs
+from shared.tracing import Tracing
+from shared.web.access import OPERATIONS, Guarded, needs
 from shared.web.admission import BODY_BYTES, Admission, Bounds
+from shared.web.metrics import serve_metrics
 from shared.web.service import create_service
 
 AGGREGATES: Sequence[Aggregate] = (ORDERS,)
@@ -37,8 +43,10 @@ def create_app(settings: CommandSettings, aggregates: Sequence[Aggregate] = AGGR
     engine = _engine(settings, "daicho-command", settings.database_pool_size, LOOKING_UP)
     # The one writer has a connection of its own, which no read can keep it from.
     append_engine = _engine(settings, "daicho-append", 1, HEARING)
-    store = PostgresEventStore(engine, append_engine)
-    group_commit = GroupCommit(store, _limits(settings), time.monotonic)
+    tracing, metrics = Tracing.of(settings.service, settings.traces), create_registry()
+    telemetry = AppendTelemetry(metrics, tracing)
+    store = PostgresEventStore(engine, append_engine, telemetry.had_turn)
+    group_commit = GroupCommit(store, _limits(settings), time.monotonic, telemetry)
     snapshots = PostgresSnapshotStore(engine)
     snapshot_taker = SnapshotTaker(snapshots)
     cache = StateCache(settings.state_cache_bytes)
@@ -67,15 +75,22 @@ def create_app(settings: CommandSettings, aggregates: Sequence[Aggregate] = AGGR
     app = create_service(
         documentation.service(aggregates),
         lifespan=lifespan,
-        routers=[Guarded(aggregate.router, needs(aggregate.scope)) for aggregate in aggregates],
+        routers=[
+            *(Guarded(aggregate.router, needs(aggregate.scope)) for aggregate in aggregates),
+            Guarded(operations_router, needs(OPERATIONS)),
+        ],
         problems=[problems.PROBLEMS, *(aggregate.problems for aggregate in aggregates)],
         verifier=settings.verifier(),
         admission=Admission(_bounds(settings)),
         drain_seconds=settings.drain_seconds,
+        tracing=tracing,
         checks={"schema": lambda: EVENT_STORE.require(engine), "background tasks": supervisor.check},
         origins=settings.cors_origins,
         hosts=settings.allowed_hosts,
     )
+    serve_metrics(app, metrics, {"commands": engine, "append": append_engine})
+    _tell_of_memory(metrics, cache, group_commit)
+    app.state.command_telemetry = CommandTelemetry(metrics)
     app.state.command_deadline = settings.command_deadline
     app.state.max_body_bytes, app.state.max_bulk_bytes = settings.max_body_bytes, settings.max_bulk_bytes
     app.state.bulk_requests = _bulk_requests(settings, group_commit)
@@ -96,6 +111,13 @@ def _engine(
         statement_timeout=timeout,
         server_settings=server_settings,
     )
+
+
+def _tell_of_memory(metrics: CollectorRegistry, cache: StateCache, group_commit: GroupCommit) -> None:
+    found = {"hit": lambda: cache.hits, "miss": lambda: cache.misses}
+    metrics.register(Counts("daicho_state_cache_lookups", "States of aggregates that commands needed", "result", found))
+    gauge(metrics, "daicho_state_cache_bytes", "Memory that states take", lambda: cache.bytes)
+    gauge(metrics, "daicho_append_queue_commits", "Commits that wait to be sent now", lambda: group_commit.waiting)
 
 
 def _bounds(settings: CommandSettings) -> Bounds:

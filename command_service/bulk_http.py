@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from time import perf_counter
 from typing import Any, Final
 
 from fastapi import Request, Response
@@ -13,10 +15,11 @@ from starlette.exceptions import HTTPException
 from command_service.bulk import BulkRequests, Line, Result
 from command_service.bulk_lines import CommandLine
 from command_service.command_handler import Handled
-from command_service.http import TRACEPARENT_PARAMETER, CommandOrigin, command_answer, refuse_headers
+from command_service.http import TRACEPARENT_PARAMETER, CommandOrigin, command_answer, outcome_of, refuse_headers
 from shared.errors import Overloaded
 from shared.web.headers import CORRELATION_PARAMETER
 from shared.web.problem_answers import explain_error
+from shared.web.problems import slug_of
 from shared.web.strict_json import has_media_type, loads_object, read_body
 
 MEDIA_TYPE: Final = "application/x-ndjson"
@@ -59,9 +62,19 @@ async def handle_bulk(request: Request, aggregate_type: str, kinds: TypeAdapter[
     # Read before its turn comes: who sends slowly keeps nobody else from theirs.
     texts = await _lines(request, bulk.deadline)
     async with bulk.turn(request.app.state.admission.waiting()):
+        started = perf_counter()
         lines = _parse(texts, kinds, origin, request.url.path.removesuffix("/batch"))
         results = await bulk.carry_out(request.app.state.command_handlers[aggregate_type], lines)
+    _tell(request, results, perf_counter() - started)
     return _answer(request, results, members)
+
+
+def _tell(request: Request, results: Sequence[Result], seconds: float) -> None:
+    state = request.app.state
+    outcomes = Counter(
+        slug_of(state.problems, one) if isinstance(one, Exception) else outcome_of(one[1]) for one in results
+    )
+    state.command_telemetry.answered_lines(outcomes, seconds)
 
 
 async def _lines(request: Request, seconds: float) -> Sequence[bytes]:

@@ -9,7 +9,7 @@ from command_service.command_handler import MAX_ATTEMPTS
 from command_service.errors import AppendRefused, ConcurrencyConflict, IdempotencyKeyReused, VersionMismatch
 from shared.errors import DatabaseUnavailable, OutcomeUnknown, Overloaded, UnknownEventType
 from shared.event_log.events import Version
-from shared.web.documentation import Documentation, Examples, Link, Service, invalid
+from shared.web.documentation import Chapter, Documentation, Examples, Link, Service, invalid
 
 _ERRORS = (
     VersionMismatch(Version(2), Version(1)),
@@ -40,10 +40,26 @@ has changed nothing; after `outcome-unknown` and `internal-error` it may have, w
 after as many seconds as `Retry-After` says."""
 
 
+_METRICS = """\
+# HELP daicho_command_seconds Time from when a command was read until it was answered
+# TYPE daicho_command_seconds histogram
+daicho_command_seconds_bucket{command="PlaceOrder",le="0.005",outcome="done"} 41.0
+daicho_command_seconds_bucket{command="PlaceOrder",le="+Inf",outcome="done"} 42.0
+daicho_command_seconds_count{command="PlaceOrder",outcome="done"} 42.0
+daicho_command_seconds_sum{command="PlaceOrder",outcome="done"} 0.21
+"""
+
+_OPERATIONS = Chapter(
+    "operations",
+    "How the service does.",
+    {"getMetrics": Documentation("Prometheus's text format", {"Of one command, shortened": _METRICS})},
+)
+
+
 def service(aggregates: Iterable[Aggregate]) -> Service:
     """Describe the service with these aggregates."""
     chapters = [aggregate.chapter for aggregate in aggregates if aggregate.chapter is not None]
-    return Service("Daicho command service", _DESCRIPTION, "http://127.0.0.1:8001", chapters)
+    return Service("Daicho command service", _DESCRIPTION, "http://127.0.0.1:8001", [*chapters, _OPERATIONS])
 
 
 def command(

@@ -11,10 +11,14 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from prometheus_client import CollectorRegistry
+
 from command_service.errors import AppendRefused
 from command_service.event_store import Commit, EventStore, Outcome
+from command_service.telemetry import AppendTelemetry, Wait
 from shared.backoff import backoff
 from shared.errors import DaichoError, DatabaseUnavailable, OutcomeUnknown, Overloaded
+from shared.tracing import Tracing
 
 _logger = logging.getLogger(__name__)
 
@@ -38,13 +42,21 @@ class _Waiting:
     commit: Commit
     size: int
     outcome: "asyncio.Future[Outcome]"
+    wait: Wait
 
 
 class GroupCommit:
     """Appends through one writer; `run` must be running for commits to be answered."""
 
-    def __init__(self, store: EventStore, limits: Limits, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        store: EventStore,
+        limits: Limits,
+        clock: Callable[[], float],
+        telemetry: AppendTelemetry | None = None,
+    ) -> None:
         self._store = store
+        self._telemetry = telemetry or AppendTelemetry(CollectorRegistry(), Tracing())
         self._limits = limits
         self._clock = clock
         self._queue: deque[_Waiting] = deque()
@@ -54,6 +66,11 @@ class GroupCommit:
         self._idle = asyncio.Event()
         self._idle.set()
         self._closed = False
+
+    @property
+    def waiting(self) -> int:
+        """How many commits wait to be sent."""
+        return len(self._queue)
 
     async def append(self, commit: Commit, deadline: float | None = None) -> Outcome:
         """Append one commit, in company; give its outcome. The deadline is in the event loop's time.
@@ -69,6 +86,7 @@ class GroupCommit:
             return await waiting.outcome
         finally:
             timer.cancel()
+            self._telemetry.settled(waiting.wait, self._clock())
 
     async def append_all(
         self, commits: Sequence[Commit], deadline: float | None = None
@@ -86,7 +104,8 @@ class GroupCommit:
     def _enqueue(self, commit: Commit) -> _Waiting:
         """Have a commit wait to be sent; if there is no room for it, it is answered at once."""
         size = sum(_bytes(event.data) + _bytes(event.metadata) for event in commit.events)
-        waiting = _Waiting(commit, size, asyncio.get_running_loop().create_future())
+        wait = self._telemetry.begun(self._clock())
+        waiting = _Waiting(commit, size, asyncio.get_running_loop().create_future(), wait)
         full = len(self._queue) >= self._limits.queue_commits or self._queued_bytes + size > self._limits.queue_bytes
         if self._closed or full:
             _fail(
@@ -162,7 +181,8 @@ class GroupCommit:
         if not batch:
             return
         try:
-            outcomes = await self._append_for_certain([waiting.commit for waiting in batch])
+            with self._telemetry.sending([waiting.wait for waiting in batch], self._clock()):
+                outcomes = await self._append_for_certain([waiting.commit for waiting in batch])
         except AppendRefused as error:
             if len(batch) == 1:
                 _fail(batch, error)

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any
 
 from fastapi import Request, Response
@@ -12,12 +13,15 @@ from fastapi.exceptions import RequestValidationError
 
 from command_service.command_handler import CommandContext, CommandHandler, Handled
 from command_service.idempotency import IdempotencyKey, fingerprint
+from command_service.telemetry import CommandTelemetry
+from shared.errors import DaichoError
 from shared.event_log.events import StreamId, Version
 from shared.ids import new_id_text
 from shared.web.correlation import HEADER as CORRELATION_HEADER
 from shared.web.correlation import VISIBLE_ASCII
 from shared.web.headers import CORRELATION_PARAMETER, parameter
 from shared.web.json_route import StrictJsonRoute
+from shared.web.problems import slug_of
 
 _VERSION = re.compile(r'"([0-9]{1,9})"')
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
@@ -62,8 +66,23 @@ async def handle_command(request: Request, stream: StreamId, command: object, *,
 
     A call, not a FastAPI dependency: to resolve one costs a twentieth of a command's time.
     """
-    handler: CommandHandler[Any, Any, Any] = request.app.state.command_handlers[stream.aggregate_type]
-    return await handler.handle(stream, command, await command_context(request), creates=creates)
+    state, name, started = request.app.state, type(command).__name__, perf_counter()
+    handler: CommandHandler[Any, Any, Any] = state.command_handlers[stream.aggregate_type]
+    telemetry: CommandTelemetry = state.command_telemetry
+    try:
+        handled = await handler.handle(stream, command, await command_context(request), creates=creates)
+    except Exception as error:
+        told = {"detail": str(error)} if isinstance(error, DaichoError) else {}
+        telemetry.answered(name, stream, slug_of(state.problems, error), perf_counter() - started, told)
+        raise
+    outcome, reached = outcome_of(handled), {"version": handled.version, "position": handled.position}
+    telemetry.answered(name, handled.stream, outcome, perf_counter() - started, reached)
+    return handled
+
+
+def outcome_of(handled: Handled[Any]) -> str:
+    """Name what became of a command that was not refused."""
+    return "replayed" if handled.replayed else "done"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +102,8 @@ class CommandOrigin:
         return cls(
             request.state.correlation_id,
             _actor(request),
-            trace if trace and _TRACEPARENT.fullmatch(trace) else None,
+            # The request's own span, if there is one: it is in the trace of the client's.
+            request.app.state.tracing.traceparent() or (trace if trace and _TRACEPARENT.fullmatch(trace) else None),
             request.app.state.command_deadline,
         )
 

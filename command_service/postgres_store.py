@@ -1,6 +1,6 @@
 """The event store in PostgreSQL: every append is one call of `event_store.append`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -12,9 +12,20 @@ from shared.database import DRIVER_ERRORS, is_connection_failure, sqlstate, tran
 from shared.errors import DatabaseUnavailable, OutcomeUnknown, Overloaded
 from shared.event_log.events import Position, Version
 from shared.event_log.reader import PostgresEventLog
+from shared.event_log.tables import APPEND_LOCK
 
-_APPEND = "SELECT * FROM event_store.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
-"""Run by the driver itself: SQLAlchemy would take as long for a batch as PostgreSQL does."""
+_APPEND = f"""
+SELECT appended.*, extract(epoch FROM turn.waited)::float8
+FROM (SELECT pg_advisory_xact_lock({APPEND_LOCK}), clock_timestamp() - statement_timestamp() AS waited OFFSET 0) AS turn
+CROSS JOIN LATERAL event_store.append(
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, CASE WHEN turn.waited IS NOT NULL THEN $11::uuid[] END
+) AS appended
+"""  # noqa: S608 - our own number
+"""Run by the driver itself: SQLAlchemy would take as long for a batch as PostgreSQL does.
+
+`turn` takes the lock that the function takes, and looks at the clock when it has it. The function comes after it, for it has
+`waited` in an argument.
+"""
 
 LOOKING_UP: Final = {"enable_seqscan": "off", "plan_cache_mode": "force_generic_plan"}
 """PostgreSQL's settings for connections that load streams: by index, though the plan was made while the log was small."""
@@ -28,12 +39,19 @@ _DATA_REFUSED = ("22", "23", "54")
 class PostgresEventStore(PostgresEventLog):
     """Appends in autocommit: one statement is one transaction.
 
-    `append_engine` has a pool of its own where appends must not wait for reads.
+    `append_engine` has a pool of its own where appends must not wait for reads. `waited` is told how many seconds each
+    waited for its turn among the appends of all processes.
     """
 
-    def __init__(self, engine: AsyncEngine, append_engine: AsyncEngine | None = None) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        append_engine: AsyncEngine | None = None,
+        waited: Callable[[float], None] | None = None,
+    ) -> None:
         super().__init__(engine)
         self._append_engine = append_engine or engine
+        self._waited = waited
 
     async def append(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
         """See `EventStore.append`."""
@@ -41,7 +59,7 @@ class PostgresEventStore(PostgresEventLog):
             connection = await self._append_engine.connect()
         try:
             async with replicated(connection) as driver:
-                outcomes = await call_append(driver, commits)
+                outcomes = await call_append(driver, commits, self._waited)
             if any(isinstance(outcome, Duplicate) for outcome in outcomes):
                 await settle(connection)
         except DRIVER_ERRORS as error:
@@ -69,9 +87,14 @@ class PostgresEventStore(PostgresEventLog):
             raise OutcomeUnknown from error
 
 
-async def call_append(driver: Driver, commits: Sequence[Commit]) -> Sequence[Outcome]:
+async def call_append(
+    driver: Driver, commits: Sequence[Commit], waited: Callable[[float], None] | None = None
+) -> Sequence[Outcome]:
     """Call the function. Raises the driver's errors."""
-    return [_outcome(*row) for row in await driver.fetch(_APPEND, *_arguments(commits))]
+    rows = await driver.fetch(_APPEND, *_arguments(commits))
+    if waited is not None and rows:
+        waited(rows[0][-1])
+    return [_outcome(*row) for row in rows]
 
 
 def _arguments(commits: Sequence[Commit]) -> Sequence[Sequence[object]]:
@@ -92,8 +115,8 @@ def _arguments(commits: Sequence[Commit]) -> Sequence[Sequence[object]]:
     )
 
 
-def _outcome(_: int, outcome: str, version: int, first_position: int, last_position: int) -> Outcome:
-    """Build from a row of the function."""
+def _outcome(_: int, outcome: str, version: int, first_position: int, last_position: int, __: float) -> Outcome:
+    """Build from a row of the statement."""
     match outcome:
         case "appended":
             return Appended(Version(version), Position(first_position), Position(last_position))

@@ -77,6 +77,7 @@ class Repository(Generic[S, E]):
 
     async def load(self, stream: StreamId) -> Known[S]:
         """Read a state from the log. Raises `DatabaseUnavailable` and `EventSchemaError`."""
+        self._cache.misses += 1
         stored = await self._snapshots.load(stream, self._schema.version)
         try:
             known = self._from_snapshot(stream, stored)

@@ -8,6 +8,8 @@ from shared.settings import Origins, ServiceSettings
 class CommandSettings(ServiceSettings):
     """What the command service reads from the environment."""
 
+    service = "daicho-command"
+
     command_port: int = Field(default=8001, ge=1, le=65535, description="Port of the command service")
     max_body_bytes: int = Field(default=1_048_576, ge=1024, description="Largest request body")
     max_bulk_bytes: int = Field(default=4_194_304, ge=1024, description="Largest body of a bulk request")

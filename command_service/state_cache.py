@@ -26,11 +26,13 @@ class StateCache:
     """Keeps what fits into `max_bytes`; 0 keeps nothing.
 
     An entry may be out of date: whoever uses it appends with its version, or looks at the log before refusing.
+    `hits` counts the entries given; `misses` is counted by whoever loads a state instead.
     """
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._bytes = 0
+        self.hits = self.misses = 0
         self._entries: OrderedDict[StreamId, CachedState] = OrderedDict()
 
     @property
@@ -42,6 +44,7 @@ class StateCache:
         """Give the stream's entry, if it is kept."""
         entry = self._entries.get(stream)
         if entry is not None:
+            self.hits += 1
             self._entries.move_to_end(stream)
         return entry
 

@@ -48,7 +48,10 @@ class Answer:
 
 
 class AnswerCache:
-    """Least recently used, bounded in bytes; `limit` 0 keeps none."""
+    """Least recently used, bounded in bytes; `limit` 0 keeps none.
+
+    `hits`, `shared` and `misses` count the requests answered from memory, by what another had read, and by what was read.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -58,6 +61,12 @@ class AnswerCache:
         self._touched: OrderedDict[Subject, Position] = OrderedDict()
         self._forgotten = Position(0)
         self.epoch = 0
+        self.hits = self.shared = self.misses = 0
+
+    @property
+    def size(self) -> int:
+        """The bytes that answers take."""
+        return self._size
 
     def get(self, key: bytes) -> Answer | None:
         """Give the answer to a request, if there is one: it holds at the position that its projections have reached."""

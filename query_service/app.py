@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import partial
+from typing import ParamSpec
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
@@ -21,10 +22,12 @@ from query_service.event_streams import EventStreams, StreamLimits
 from query_service.events_api import catalogue_router as event_catalogue_router
 from query_service.events_api import router as events_router
 from query_service.freshness import Freshness
+from query_service.metrics import tell_of_reads
 from query_service.orders.aggregate import ORDERS
 from query_service.orders.dashboard.page import mount_dashboard
 from query_service.parking import require_nothing_parked
 from query_service.projected_position import ProjectedPosition
+from query_service.projection_health import ProjectionHealth
 from query_service.projection_statuses import ProjectionStatuses
 from query_service.projections_api import operations_router
 from query_service.projections_api import router as projections_router
@@ -38,16 +41,22 @@ from query_service.rebuild.service import Rebuilds
 from query_service.retrying import Retrying
 from query_service.settings import QuerySettings
 from query_service.tables import CHANNEL
+from query_service.telemetry import ProjectionTelemetry
 from query_service.views import ViewRefresher
 from shared.event_log.listener import EventListener, Listener
 from shared.event_log.reader import PostgresEventLog
 from shared.event_log.registry import EventRegistry
 from shared.grouped_reads import GroupedReads
+from shared.metrics import create_registry
 from shared.schema import EVENT_STORE, READ_MODEL
 from shared.supervision import Supervisor
+from shared.tracing import Tracing
 from shared.web.access import OPEN, OPERATIONS, Guarded, needs
 from shared.web.admission import Admission, Bounds
+from shared.web.metrics import serve_metrics
 from shared.web.service import create_service
+
+P = ParamSpec("P")
 
 AGGREGATES: Sequence[Aggregate] = (ORDERS,)
 
@@ -58,12 +67,15 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
     log = PostgresEventLog(engines.log)
     projections = [projection for aggregate in aggregates for projection in aggregate.projections]
     registry = EventRegistry.union(aggregate.events for aggregate in aggregates)
+    tracing, metrics = Tracing.of(settings.service, settings.traces), create_registry()
     admission = Admission(_bounds(settings), uncounted=["/events/stream"])
     projected = ProjectedPosition(settings.max_waiting_reads, admission.waiting)
     cache = AnswerCache(settings.answer_cache_bytes)
     batches = Batches(PostgresEventLog(engines.project_log), registry, projections, settings.projection_batch)
     freshness = Freshness(engines.project_log, projected, cache)
-    projector = Projector(batches, engines.project, freshness, settings.poll_interval)
+    projector = Projector(
+        batches, engines.project, freshness, settings.poll_interval, ProjectionTelemetry(metrics, tracing)
+    )
     aggregate_types = [aggregate.aggregate_type for aggregate in aggregates]
     streams = EventStreams(EventPages(engines.stream, aggregate_types), registry, _stream_limits(settings))
     listener = EventListener(engines.listen, _each(projector.wake, streams.tail.wake))
@@ -72,11 +84,9 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
     views = {view: of for aggregate in aggregates for view, of in aggregate.views.items()}
     refresher = ViewRefresher(engines.refresh, views, projected, refreshed, settings.refresh_seconds)
 
-    def heard(payload: str) -> None:
-        projector.heard(payload)
-        rebuilds.heard(payload)
-
-    projected_listener = Listener(engines.listen_read, CHANNEL, heard, missed=RESET)
+    statuses = ProjectionStatuses(log, engines.read, projections, projector, rebuilds)
+    health = ProjectionHealth(statuses)
+    projected_listener = Listener(engines.listen_read, CHANNEL, _each(projector.heard, rebuilds.heard), missed=RESET)
     supervisor = Supervisor()
     background = {
         "projector": projector.run,
@@ -111,13 +121,16 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
         hosts=settings.allowed_hosts,
         admission=admission,
         drain_seconds=settings.drain_seconds,
+        tracing=tracing,
         end=_each(streams.tail.close, projected.close, refreshed.close),
         checks={
             "event store schema": lambda: EVENT_STORE.require(engines.log),
             "read model schema": lambda: READ_MODEL.require(engines.read),
             "background tasks": supervisor.check,
             "projector": projector.check,
+            "projections": health.check,
         },
+        progress=health.progress,
         warnings={"parked": partial(require_nothing_parked, engines.read), "rebuild": rebuilds.check},
         inner_middleware=[
             # Those who share an answer wait for one another within their deadlines.
@@ -125,19 +138,19 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
             Middleware(ConditionalAnswers, cache=cache, projected=projected),
         ],
     )
-    app.state.read_engine = engines.read
-    app.state.search_engine = engines.search
+    serve_metrics(app, metrics, engines._asdict())
+    listeners = {"log": listener, "read model": projected_listener}
+    app.state.projection_metrics = tell_of_reads(metrics, cache, projected, streams, projector, listeners)
+    app.state.read_engine, app.state.search_engine = engines.read, engines.search
     app.state.grouped_reads = GroupedReads(partial(rows_about, engines.read))
-    app.state.projected = projected
-    app.state.views = refresher
-    app.state.event_log = log
-    app.state.event_registry = registry
+    app.state.projected, app.state.views = projected, refresher
+    app.state.event_log, app.state.event_registry = log, registry
     app.state.event_pages = EventPages(engines.log, aggregate_types)
     app.state.event_streams = streams
     app.state.event_catalogue = asyncapi_document({one.aggregate_type: one.events for one in aggregates})
     app.state.retrying = Retrying(log, registry, projections, engines.retry)
     app.state.projections = {projection.name: projection for projection in projections}
-    app.state.projection_statuses = ProjectionStatuses(log, engines.read, projections, projector, rebuilds)
+    app.state.projection_statuses = statuses
     mount_dashboard(app, settings.command_url)
     return app
 
@@ -191,9 +204,9 @@ def _stream_limits(settings: QuerySettings) -> StreamLimits:
     )
 
 
-def _each(*wakes: Callable[[], None]) -> Callable[[], None]:
-    def wake() -> None:
+def _each(*wakes: Callable[P, None]) -> Callable[P, None]:
+    def wake(*told: P.args, **named: P.kwargs) -> None:
         for one in wakes:
-            one()
+            one(*told, **named)
 
     return wake

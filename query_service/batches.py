@@ -41,7 +41,7 @@ _TRIES = 3
 class Applied:
     """A batch: how many events one of its groups had at most, from where to where the live projections got, what it touched.
 
-    If it `is_full`, there may be more to do at once.
+    If it `is_full`, there may be more to do at once. `records` are the events that live projections had not had.
     """
 
     events: int
@@ -49,6 +49,7 @@ class Applied:
     positions: Mapping[str, Position]
     aggregates: frozenset[StreamId] = frozenset()
     is_full: bool = False
+    records: Sequence[RecordedEvent] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,11 @@ class _Group:
     checkpoints: Sequence[Checkpoint]
     records: Sequence[RecordedEvent]
     is_full: bool
+
+    @property
+    def is_live(self) -> bool:
+        """Whether readers see what is applied."""
+        return any(one.generation == "live" for one in self.checkpoints)
 
 
 class Batches:
@@ -120,6 +126,7 @@ class Batches:
             positions=reached,
             aggregates=frozenset(record.stream for group in groups for record in group.records),
             is_full=any(group.is_full for group in groups),
+            records=next((group.records for group in groups if group.is_live), ()),
         )
 
     async def apply_patiently(self, connection: AsyncConnection) -> Applied:

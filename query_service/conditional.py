@@ -41,6 +41,7 @@ class ConditionalAnswers:
         if answer is not None and headers.wanted is not None:
             position = max(answer.position, self._projected.value(answer.projections))
             if headers.wanted <= position:
+                self._cache.hits += 1
                 await _send(send, answer, position, headers)
                 return
         turn: Turn | None = None
@@ -48,6 +49,7 @@ class ConditionalAnswers:
         if headers.wanted is not None and headers.wanted <= self._projected.value():
             found = await self._shared.take_turn(key)
             if isinstance(found, Answer) and headers.wanted <= found.position:
+                self._cache.shared += 1
                 await _send(send, found, found.position, headers)
                 return
             turn = found if isinstance(found, Turn) else None
@@ -128,6 +130,7 @@ class _Keeping:
         kept = [(name, headers[name]) for name in _KEPT_HEADERS if name in headers]
         answer = Answer(note.subject, note.projections, note.position, etag, self._body, kept)
         # A position in the query is of this request alone.
+        self._cache.misses += 1
         if note.can_be_kept and b"min_position" not in self._key:
             self._cache.put(self._key, answer, self._epoch)
             self._tell(answer)

@@ -173,7 +173,7 @@ _OPERATIONS = Chapter(
         "getMetrics": Documentation(
             "Prometheus's text format",
             {"Of one projection": render([ProjectionStatus.model_validate(_STATUS)]).decode()},
-            errors=[invalid((("query", "name"), "must be given once")), *DATABASE_ERRORS],
+            errors=[invalid((("query", "name"), "must be given once"))],
         ),
         "rebuildProjection": Documentation(
             "It will be rebuilt, or is being rebuilt already",

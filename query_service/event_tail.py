@@ -60,6 +60,11 @@ class EventTail:
         self._changed = asyncio.Event()
         self._taken = asyncio.Event()
 
+    @property
+    def followers(self) -> int:
+        """How many follow."""
+        return len(self._followers)
+
     def wake(self) -> None:
         """Tell that the log may have grown."""
         self._woken.set()

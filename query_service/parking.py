@@ -1,5 +1,6 @@
 """Parked events: what a projection could not apply waits here, with everything behind it of the same aggregate."""
 
+import logging
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -16,6 +17,8 @@ from query_service.tables import checkpoints, parked_events
 from shared.database import fetch_all
 from shared.errors import DaichoError
 from shared.event_log.events import Position, RecordedEvent, StreamId, Version
+
+_logger = logging.getLogger(__name__)
 
 Parked = frozenset[tuple[str, str, UUID]]
 """Which aggregates are parked: projection, generation, aggregate id."""
@@ -37,11 +40,29 @@ async def park(connection: AsyncConnection, checkpoint: Checkpoint, poison: Sequ
         for one in poison
         for number, record in enumerate(one.records)
     ]
+    for one in poison:
+        if one.error is not None:
+            _log(checkpoint, one)
     if rows:
         # The engine's own table, whichever generation the connection is on.
         live = on_generation("live")
         await connection.execute(insert(parked_events), rows, execution_options=live)
         await connection.execute(_note(checkpoint.projection, checkpoint.generation), execution_options=live)
+
+
+def _log(checkpoint: Checkpoint, poison: Poison) -> None:
+    first = poison.records[0]
+    told = {
+        "projection": checkpoint.projection,
+        "generation": checkpoint.generation,
+        "aggregate_type": first.stream.aggregate_type,
+        "aggregate_id": str(first.stream.aggregate_id),
+        "event_type": first.event_type,
+        "event_id": str(first.event_id),
+        "position": first.position,
+        "correlation_id": first.origin("correlation_id"),
+    }
+    _logger.warning("events are parked: %s", poison.error, extra=told)
 
 
 class EventsParked(DaichoError):

@@ -7,10 +7,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import PlainTextResponse
-from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from pydantic import BaseModel, ConfigDict, Field
 
-from query_service.metrics import render
 from query_service.parameters import Number, PositionNumber
 from query_service.parking import parked_aggregates
 from query_service.projection import Projection
@@ -19,7 +17,8 @@ from query_service.rebuild import requests
 from query_service.retrying import Retrying
 from query_service.strict_query import given_once
 from shared.database import fetch_all, translate_errors
-from shared.errors import DaichoError
+from shared.errors import DaichoError, DatabaseUnavailable, Overloaded
+from shared.web.metrics import metrics_response
 
 router = APIRouter(tags=["operations"], dependencies=[Depends(given_once)])
 operations_router = APIRouter(tags=["operations"], dependencies=[Depends(given_once)])
@@ -92,8 +91,15 @@ async def list_projections(_: Annotated[NoParameters, Query()], request: Request
 
 @router.get("/metrics", operation_id="getMetrics", summary="Metrics for Prometheus", response_class=PlainTextResponse)
 async def get_metrics(request: Request) -> Response:
-    """Give each projection's position, lag and parked events as gauges, in Prometheus's text format."""
-    return Response(render(await _statuses(request)), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+    """Tell how far each projection is, and how the service does, in Prometheus's text format.
+
+    While the database cannot be asked, what only it can tell is left out.
+    """
+    try:
+        request.app.state.projection_metrics.statuses = await _statuses(request)
+    except (DatabaseUnavailable, Overloaded):
+        request.app.state.projection_metrics.statuses = ()
+    return metrics_response(request)
 
 
 @operations_router.post(

@@ -3,15 +3,19 @@
 import asyncio
 import logging
 from contextlib import suppress
+from time import time_ns
 
+from prometheus_client import CollectorRegistry
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from query_service.batches import Batches
 from query_service.freshness import Freshness
+from query_service.telemetry import ProjectionTelemetry
 from shared.backoff import backoff
 from shared.database import translate_errors
 from shared.errors import DaichoError
+from shared.tracing import Tracing
 
 _logger = logging.getLogger(__name__)
 
@@ -33,7 +37,15 @@ class ProjectorStalled(DaichoError):
 class Projector:
     """Projects until cancelled, or follows who does."""
 
-    def __init__(self, batches: Batches, engine: AsyncEngine, freshness: Freshness, poll_interval: float) -> None:
+    def __init__(
+        self,
+        batches: Batches,
+        engine: AsyncEngine,
+        freshness: Freshness,
+        poll_interval: float,
+        telemetry: ProjectionTelemetry | None = None,
+    ) -> None:
+        self._telemetry = telemetry or ProjectionTelemetry(CollectorRegistry(), Tracing())
         self._batches = batches
         self._engine = engine
         self._freshness = freshness
@@ -127,9 +139,12 @@ class Projector:
 
     async def _project(self, connection: AsyncConnection) -> bool:
         """Apply the next batch, with patience; tell whether it was full."""
+        started = time_ns()
         applied = await self._batches.apply_patiently(connection)
         self._failure = None
         self._freshness.applied(applied)
+        if applied.records:
+            self._telemetry.projected(applied.records, started)
         return applied.is_full
 
     async def _look(self, connection: AsyncConnection) -> None:

@@ -14,6 +14,8 @@ MAX_WAIT = 30.0
 class QuerySettings(ServiceSettings):
     """What the query service reads from the environment."""
 
+    service = "daicho-query"
+
     read_database_url: SecretStr | None = Field(
         default=None, description="PostgreSQL with the read model, if it is another than the event log's"
     )

@@ -3,7 +3,7 @@
 import re
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -22,6 +22,8 @@ from shared.hosts import is_loopback, uvicorn_host
 from shared.identity.key_set import KeySet
 from shared.identity.key_source import keys_of_file, keys_of_url
 from shared.identity.verifier import TokenVerifier
+from shared.logs import LogFormat, LogLevel, configure_logs
+from shared.tracing import Traces, require_exporter
 
 _HOST = r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])"
 _ORIGIN = rf"https?://{_HOST}(:[0-9]{{1,5}})?"
@@ -114,7 +116,9 @@ class IdentitySettings(BaseSettings):
 
 
 class ServiceSettings(IdentitySettings):
-    """Base class of a service's settings: frozen, read once by its `main`."""
+    """Base class of a service's settings: frozen, read once by its `main`. `service` is what traces and logs call it."""
+
+    service: ClassVar[str]
 
     database_url: SecretStr = Field(description="PostgreSQL with the event log")
     host: str = Field(default="127.0.0.1", description="Address that the services listen on")
@@ -129,6 +133,13 @@ class ServiceSettings(IdentitySettings):
     )
     drain_seconds: float = Field(
         default=0.0, ge=0, le=300, description="Seconds for which a service that is told to end still takes requests"
+    )
+    log_format: LogFormat = Field(
+        default="auto", description="How logs are written; auto: text on a terminal, else JSON"
+    )
+    log_level: LogLevel = Field(default="warning", description="What is logged; info: each command and batch too")
+    traces: Annotated[Traces, AfterValidator(require_exporter)] = Field(
+        default="off", description="Where OpenTelemetry's traces go"
     )
 
     @field_validator("database_url")
@@ -154,9 +165,10 @@ def load(settings: type[S], **given: Any) -> S:
 
 
 def load_service(settings: type[V]) -> V:
-    """Read a service's settings as `load`, then `require_identity`."""
+    """Read a service's settings as `load`, then `require_identity`, and have the process log as they say."""
     loaded = load(settings)
     require_identity(loaded)
+    configure_logs(loaded.service, loaded.log_format, loaded.log_level)
     return loaded
 
 

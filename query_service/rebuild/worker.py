@@ -14,6 +14,7 @@ from query_service.rebuild.loading import RangeLoader
 from query_service.settings import QuerySettings
 from shared.database import create_engine
 from shared.event_log.registry import EventRegistry
+from shared.logs import configure_logs
 from shared.process import tune_garbage_collector
 from shared.settings import load
 
@@ -51,4 +52,6 @@ async def _run(settings: QuerySettings, run: UUID) -> None:
 if __name__ == "__main__":
     os.nice(_NICENESS)
     tune_garbage_collector()
-    asyncio.run(_run(load(QuerySettings), UUID(sys.argv[1])))
+    settings = load(QuerySettings)
+    configure_logs(settings.service, settings.log_format, settings.log_level)
+    asyncio.run(_run(settings, UUID(sys.argv[1])))

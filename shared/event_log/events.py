@@ -1,5 +1,6 @@
 """What the log holds: streams, versions, positions, and events before and after they are recorded."""
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, NamedTuple, NewType
@@ -66,6 +67,12 @@ class RecordedEvent(NamedTuple):
     def size(self) -> int:
         """Give the bytes of its JSON."""
         return _bytes(self.data) + _bytes(self.metadata)
+
+    def origin(self, name: str) -> str | None:
+        """Give a text of its metadata, such as `correlation_id`; None if there is none."""
+        members = json.loads(self.metadata)
+        told = members.get(name) if isinstance(members, dict) else None
+        return told if isinstance(told, str) else None
 
 
 def _bytes(text: str) -> int:

@@ -80,7 +80,7 @@ DATABASE_ERRORS = (
 def health(checks: Iterable[str]) -> Chapter:
     """Describe the routes of `/health`, which are the same in both services but for the names of the checks."""
     results = dict.fromkeys(checks, "ok")
-    ready = {"status": "ready", "checks": results, "warnings": {}}
+    ready = {"status": "ready", "checks": results, "warnings": {}, "progress": {}}
     failed = {**results, next(iter(results)): "the database cannot be reached"}
     operations = {
         "getLiveness": Documentation(answer="The process answers", answers={"Alive": {"status": "alive"}}),

@@ -100,7 +100,12 @@ UNAVAILABLE = Problem(
             "type": "object",
             "additionalProperties": {"type": "string"},
             "description": "Of `/health/ready`: `ok`, or what is wrong, by the name of the check",
-        }
+        },
+        "progress": {
+            "type": "object",
+            "additionalProperties": {"type": "object"},
+            "description": "Of `/health/ready`: how far what follows the log is, by its name",
+        },
     },
 )
 
@@ -171,6 +176,12 @@ def explain(problems: Problems, error: Exception) -> Explanation | None:
             detail = f"{error.detail}." if error.detail else None
             return Explanation(problem, detail or problem.title, {}) if problem else None
     return None
+
+
+def slug_of(problems: Problems, error: Exception) -> str:
+    """Name an error as its problem is named."""
+    explanation = explain(problems, error)
+    return INTERNAL_ERROR.slug if explanation is None else explanation.problem.slug
 
 
 def find_problem(problems: Problems, error: type[DaichoError]) -> Problem | None:

@@ -4,6 +4,7 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared.logs import correlation
 from shared.web.correlation import RAW_HEADER as CORRELATION_HEADER
 from shared.web.correlation import correlation_id
 
@@ -20,7 +21,7 @@ RAW_HEADERS: Final = [(name.lower().encode(), value.encode()) for name, value in
 
 
 class AnswerHeaders:
-    """ASGI middleware: they, and the correlation id, which the request's state has as `correlation_id`."""
+    """ASGI middleware: they, and the correlation id, which the request's state has as `correlation_id`, and its logs have."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -41,4 +42,8 @@ class AnswerHeaders:
                 message["headers"] = [*headers, *own, (CORRELATION_HEADER, given.encode())]
             await send(message)
 
-        await self._app(scope, receive, send_with_headers)
+        token = correlation.set(given)
+        try:
+            await self._app(scope, receive, send_with_headers)
+        finally:
+            correlation.reset(token)

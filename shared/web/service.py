@@ -1,25 +1,28 @@
 """The common frame of both services' apps."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 from starlette.middleware import Middleware
+from starlette.types import Scope
 
 from shared.identity.verifier import TokenVerifier
 from shared.process import on_stop_signal
 from shared.supervision import Supervisor
+from shared.tracing import Tracing
 from shared.web.access import OPEN, AccessRules, Guarded
-from shared.web.admission import Admission, AdmissionMiddleware
+from shared.web.admission import ALWAYS_ANSWERED, Admission, AdmissionMiddleware
 from shared.web.api_docs import add_api_docs
 from shared.web.cors import cors
 from shared.web.documentation import Service, health
 from shared.web.head import HeadMiddleware
-from shared.web.health import STOPPING, Check, health_router
+from shared.web.health import STOPPING, Check, Progress, health_router
 from shared.web.identity import IdentityMiddleware, LoopbackOnly
 from shared.web.openapi import complete
 from shared.web.origin import OriginGuard
@@ -31,10 +34,6 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 ServedLifespan = Callable[[FastAPI], AbstractAsyncContextManager[Mapping[str, Any]]]
 
 LICENCE = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
-
-
-_NO_TELEMETRY: Final[TelemetryConfig] = {"tracing": False, "metrics": False, "logs": False}
-"""FastAPI would look in each request whether there is an OpenTelemetry to tell of it."""
 
 
 class _App(FastAPI):
@@ -53,7 +52,6 @@ class _App(FastAPI):
             docs_url=None,
             redoc_url=None,
             redirect_slashes=False,
-            telemetry=_NO_TELEMETRY,
             **settings,
         )
         self._service = service
@@ -81,9 +79,11 @@ def create_service(
     verifier: TokenVerifier | None,
     admission: Admission,
     drain_seconds: float,
+    tracing: Tracing,
     end: Callable[[], None] = lambda: None,
     checks: Mapping[str, Check],
     warnings: Mapping[str, Check] | None = None,
+    progress: Callable[[], Mapping[str, Progress]] = dict,
     origins: Sequence[str] = (),
     hosts: Sequence[str] = (),
     inner_middleware: Sequence[Middleware] = (),
@@ -97,14 +97,15 @@ def create_service(
     if verifier is not None:
         checks = {**checks, "token keys": verifier.source.check}
         warnings = {**(warnings or {}), "token keys": verifier.source.require_current}
-    guarded = [*routers, Guarded(health_router(checks, warnings or {}, admission.check), OPEN)]
+    guarded = [*routers, Guarded(health_router(checks, warnings or {}, admission.check, progress), OPEN)]
     rules = AccessRules(guarded)
     app = _App(
         replace(service, chapters=[*service.chapters, health([*checks, STOPPING])]),
         rules,
         lifespan=_served(
-            lifespan if verifier is None else _with_keys(lifespan, verifier), admission, end, drain_seconds
+            lifespan if verifier is None else _with_keys(lifespan, verifier), admission, end, drain_seconds, tracing
         ),
+        telemetry=_telemetry(tracing),
         middleware=[
             Middleware(AnswerHeaders),
             Middleware(HeadMiddleware),
@@ -117,6 +118,7 @@ def create_service(
     )
     app.state.access_rules = rules
     app.state.admission = admission
+    app.state.tracing = tracing
     app.state.asks_for_tokens = verifier is not None
     app.install_problems(problems)
     for one in guarded:
@@ -124,6 +126,16 @@ def create_service(
         app.router.routes.extend(one.router.routes)
     add_api_docs(app)
     return app
+
+
+def _telemetry(tracing: Tracing) -> TelemetryConfig:
+    """Have FastAPI make the spans of requests, or none: it would look for a provider in each of them."""
+    config: TelemetryConfig = {"tracing": tracing.is_on, "metrics": False, "logs": False, "auto_configure": False}
+    return {**config, "tracer_provider": tracing.provider, "exclude": _is_untraced}
+
+
+def _is_untraced(scope: Scope) -> bool:
+    return scope["path"] in ALWAYS_ANSWERED
 
 
 def _with_keys(lifespan: Lifespan, verifier: TokenVerifier) -> Lifespan:
@@ -138,7 +150,9 @@ def _with_keys(lifespan: Lifespan, verifier: TokenVerifier) -> Lifespan:
     return both
 
 
-def _served(lifespan: Lifespan, admission: Admission, end: Callable[[], None], drain_seconds: float) -> ServedLifespan:
+def _served(
+    lifespan: Lifespan, admission: Admission, end: Callable[[], None], drain_seconds: float, tracing: Tracing
+) -> ServedLifespan:
     """Tell the server what the service takes on, and the service when the server is told to end."""
 
     def close() -> None:
@@ -147,8 +161,11 @@ def _served(lifespan: Lifespan, admission: Admission, end: Callable[[], None], d
 
     @asynccontextmanager
     async def served(app: FastAPI) -> AsyncIterator[Mapping[str, Any]]:
-        async with lifespan(app):
-            with on_stop_signal(admission.stop, close, drain_seconds):
-                yield {"admission": admission}
+        try:
+            async with lifespan(app):
+                with on_stop_signal(admission.stop, close, drain_seconds):
+                    yield {"admission": admission}
+        finally:
+            await asyncio.to_thread(tracing.close)
 
     return served

@@ -96,6 +96,13 @@ def does_not_wait() -> FastAPI:
     return query_service.main.create()
 
 
+def waits_for_no_turn() -> FastAPI:
+    """Make a command service that leaves it to the function to have appends take turns."""
+    statement = "SELECT *, 0::float8 FROM event_store.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+    patch("command_service.postgres_store._APPEND", statement).start()
+    return command_service.main.create()
+
+
 def rows_that_are_altered() -> Sequence[str]:
     """Give statements by which an append tidies up what an earlier one has written."""
     return (

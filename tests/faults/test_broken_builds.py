@@ -56,7 +56,7 @@ MUTANTS_THERE_ARE = (
     ),
     Mutant(
         "takes positions from a sequence, without the lock",
-        lambda: Build(statements=positions_from_a_sequence()),
+        lambda: Build(command=f"{BROKEN}:waits_for_no_turn", statements=positions_from_a_sequence()),
         _faults("delay packets"),
         frozenset({"I2", "I4"}),
     ),

@@ -1,6 +1,7 @@
 """I2 and I4: positions are gapless and in commit order, so that a follower of `position > checkpoint` misses nothing."""
 
 import asyncio
+from time import monotonic
 
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -39,6 +40,23 @@ async def test_a_follower_misses_nothing_while_one_append_is_held_open(database:
         await follower
     assert seen == list(range(1, OTHERS + 3))
     assert all(isinstance(outcome, Appended) for outcome in outcomes)
+
+
+async def test_an_append_tells_how_long_it_waited_for_its_turn(database: str, engine: AsyncEngine) -> None:
+    waits: list[float] = []
+    store = PostgresEventStore(engine, waited=waits.append)
+    await store.append([a_commit(), a_commit()])
+    (alone,) = waits
+    async with connected(database, autocommit=False) as slow, slow.begin() as held:
+        await _append(held, a_commit())
+        waiting = asyncio.create_task(store.append([a_commit()]))
+        await wait_until(lambda: _waiting_for_lock(slow, 1), "the other append waits for the held one")
+        since = monotonic()
+        for _ in range(100):
+            await held.execute(text("SELECT 1"))
+        until = monotonic()
+    await waiting
+    assert 0 <= alone < until - since <= waits[1]
 
 
 async def test_an_append_that_is_rolled_back_leaves_no_gap(database: str, engine: AsyncEngine) -> None:

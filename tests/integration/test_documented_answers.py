@@ -39,6 +39,7 @@ def body(**fields: Any) -> bytes:
 NDJSON = {"Content-Type": "application/x-ndjson"}
 PLACE = json.dumps(ORDER).encode()
 COMMANDS = [
+    Asked("GET", "/metrics", 200),
     Asked("POST", "/orders", 201, headers=JSON, content=PLACE),
     Asked("POST", "/orders", 201, headers={**JSON, "Idempotency-Key": "k", "X-Correlation-ID": "c"}, content=PLACE),
     Asked("POST", "/orders", 201, headers={**JSON, "Idempotency-Key": "k"}, content=PLACE),
@@ -129,13 +130,17 @@ AWAY_COMMANDS = [
     Asked("POST", "/orders", 503, None, JSON, PLACE),  # its outcome may be unknown
     Asked("POST", f"/orders/{NOBODY}/confirm", 503, "unavailable"),
     Asked("GET", "/health/ready", 503, "unavailable"),
+    Asked("GET", "/metrics", 200),
 ]
 AWAY_QUERIES = [
-    Asked("GET", path, 503, "unavailable")
-    for path in (
-        "/orders", "/orders/{id}", "/orders/{id}/history", "/statistics", "/statistics/daily", "/analytics/statuses",
-        "/events", "/projections", "/metrics", "/projections/order_items/parked", "/health/ready",
-    )
+    Asked("GET", "/metrics", 200),
+    *(
+        Asked("GET", path, 503, "unavailable")
+        for path in (
+            "/orders", "/orders/{id}", "/orders/{id}/history", "/statistics", "/statistics/daily", "/analytics/statuses",
+            "/events", "/projections", "/projections/order_items/parked", "/health/ready",
+        )
+    ),
 ]  # fmt: skip
 
 
@@ -177,7 +182,7 @@ async def test_what_is_answered_without_a_database_is_documented(database: str) 
         seen = {await ask(commands, api("command"), asked, order_id) for asked in AWAY_COMMANDS}
         seen |= {await ask(queries, api("query"), asked, order_id) for asked in AWAY_QUERIES}
         proxy.heal()
-    assert len(seen) == len(AWAY_COMMANDS) + len(AWAY_QUERIES) - 1  # both have /health/ready
+    assert len(seen) == len(AWAY_COMMANDS) + len(AWAY_QUERIES) - 2  # both have /health/ready and /metrics
 
 
 def test_an_answer_that_is_not_documented_is_refused() -> None:

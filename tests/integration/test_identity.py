@@ -120,12 +120,17 @@ async def test_a_command_without_a_good_token_is_refused_and_appends_nothing(
 async def test_a_command_needs_orders_write(commands: httpx.AsyncClient, engine: AsyncEngine) -> None:
     """I6."""
     for scope in ("orders:read operations", "orders:writer", "ORDERS:WRITE", ""):
-        for method, path, _ in COMMANDS:
+        for method, path in (one[:2] for one in COMMANDS if tuple(one[2]) == ("orders:write",)):
             answer = await commands.request(method, path, json=ORDER, headers=bearer(KEY.token(scope=scope)))
             assert_problem(answer, 403, "forbidden")
             assert answer.headers["WWW-Authenticate"] == f'{REALM}, error="insufficient_scope", scope="orders:write"'
     assert await events(engine) == []
     assert (await place(commands, **bearer(KEY.token(scope="orders:write")))).status_code == 201
+
+
+async def test_metrics_of_commands_need_operations(commands: httpx.AsyncClient) -> None:
+    assert_problem(await commands.get("/metrics", headers=bearer(KEY.token(scope="orders:write"))), 403, "forbidden")
+    assert (await commands.get("/metrics", headers=bearer(KEY.token(scope="operations")))).status_code == 200
 
 
 async def test_two_credentials_are_none(commands: httpx.AsyncClient, engine: AsyncEngine) -> None:
@@ -158,7 +163,7 @@ async def test_what_each_scope_reaches_on_the_query_service(queries: httpx.Async
 
 
 def test_both_documents_have_what_is_guarded() -> None:
-    assert {scope for _, _, enough in COMMANDS for scope in enough} == {"orders:write"}
+    assert {scope for _, _, enough in COMMANDS for scope in enough} == {"orders:write", "operations"}
     assert {scope for _, _, enough in QUERIES for scope in enough} == {"orders:read", "operations"}
     assert len(COMMANDS) >= 4
     assert len(QUERIES) >= 13

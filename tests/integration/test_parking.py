@@ -64,7 +64,7 @@ async def metric(http: httpx.AsyncClient, name: str) -> list[float]:
 
 
 async def test_all_others_go_on_and_the_parked_one_is_named(
-    sick: UUID, store: PostgresEventStore, http: httpx.AsyncClient
+    sick: UUID, store: PostgresEventStore, http: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     head = await store.head()
     others = (await get(http, "/orders", head, limit=200)).json()["items"]
@@ -74,6 +74,12 @@ async def test_all_others_go_on_and_the_parked_one_is_named(
         assert (one["aggregate_id"], one["position"], one["version"], one["events"]) == (str(sick), 2, 2, 1)
         assert "InvalidEventData: OrderCancelled version 1" in one["error"]
         assert '"reason": 7' not in one["error"]
+    records = [vars(one) for phase in ("setup", "call") for one in caplog.get_records(phase)]
+    logged = {told["projection"]: told for told in records if told["message"].startswith("events are parked")}
+    assert logged.keys() == {"order_summaries", "order_details"}
+    for told in logged.values():
+        assert (told["aggregate_id"], told["position"], told["correlation_id"]) == (str(sick), 2, "bad")
+        assert '"reason": 7' not in told["message"]
     assert await parked(http, "order_items") == []
     assert [one["parked"] for one in (await http.get("/projections")).json()] == [1, 1, 0]
     assert await metric(http, "daicho_projection_parked") == [1, 1, 0]

@@ -106,9 +106,26 @@ def free_port() -> int:
 @asynccontextmanager
 async def service(name: str, database: str, folder: Path | None = None, **settings: str) -> AsyncIterator[Process]:
     """Run `command` or `query` as a process on a database while this lasts; the code is that of `folder`."""
+    async with _service(name, database, settings, folder) as process:
+        yield process
+
+
+@asynccontextmanager
+async def logging_service(
+    name: str, database: str, output: Path, settings: Mapping[str, str]
+) -> AsyncIterator[Process]:
+    """Run it as `service` does, and have what it writes in a file."""
+    async with _service(name, database, settings, output=output) as process:
+        yield process
+
+
+@asynccontextmanager
+async def _service(
+    name: str, database: str, settings: Mapping[str, str], folder: Path | None = None, output: Path | None = None
+) -> AsyncIterator[Process]:
     port = free_port()
     environment = {"DAICHO_DATABASE_URL": database, f"DAICHO_{name.upper()}_PORT": str(port), **settings}
-    process = Process(f"{name}_service", port, environment, folder)
+    process = Process(f"{name}_service", port, environment, folder, output)
     try:
         await process.start()
         yield process

@@ -20,6 +20,7 @@ from daicho.errors import NoLedger, OperatorError
 from query_service.generations import ViewsOfOthers
 from query_service.orders.aggregate import ORDERS as QUERY_ORDERS
 from query_service.parking import EventsParked
+from query_service.projection_health import ProjectionsStuck
 from query_service.projector import ProjectorStalled
 from query_service.rebuild.requests import NothingToUndo
 from query_service.rebuild.service import RebuildFailed
@@ -47,6 +48,7 @@ NEVER_ANSWERED = {
     SchemaMismatch: "ends the start, or is named by /health/ready",
     TaskDied: "is named by /health/ready",
     ProjectorStalled: "is named by /health/ready",
+    ProjectionsStuck: "is named by /health/ready",
     EventsParked: "is a warning of /health/ready",
     RebuildFailed: "is a warning of /health/ready",
     ViewsOfOthers: "is a warning of /health/ready",
