@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import partial
+from uuid import UUID
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
@@ -22,6 +23,7 @@ from query_service.events_api import catalogue_router as event_catalogue_router
 from query_service.events_api import router as events_router
 from query_service.freshness import Freshness
 from query_service.grouped_reads import GroupedReads
+from query_service.leases import Leases
 from query_service.orders.aggregate import ORDERS
 from query_service.orders.dashboard.page import mount_dashboard
 from query_service.parking import require_nothing_parked
@@ -29,7 +31,7 @@ from query_service.projected_position import ProjectedPosition
 from query_service.projection_statuses import ProjectionStatuses
 from query_service.projections_api import operations_router
 from query_service.projections_api import router as projections_router
-from query_service.projector import RESET, Projector
+from query_service.projector import Projector
 from query_service.read_deadline import ReadDeadline
 from query_service.rebuild import requests
 from query_service.rebuild.processes import LoadProcesses
@@ -37,7 +39,7 @@ from query_service.rebuild.rebuilder import Rebuilder
 from query_service.rebuild.service import Rebuilds
 from query_service.retrying import Retrying
 from query_service.settings import QuerySettings
-from query_service.tables import CHANNEL
+from query_service.tables import CHANNEL, RESET
 from query_service.views import ViewRefresher
 from shared.event_log.listener import EventListener, Listener
 from shared.event_log.reader import PostgresEventLog
@@ -62,7 +64,8 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
     cache = AnswerCache(settings.answer_cache_bytes)
     batches = Batches(PostgresEventLog(engines.project_log), registry, projections, settings.projection_batch)
     freshness = Freshness(engines.project_log, projected, cache)
-    projector = Projector(batches, engines.project, freshness, settings.poll_interval)
+    leases = Leases(engines.leases, UUID(batches.name), batches.is_superseded, settings.lease_seconds)
+    projector = Projector(batches, engines.project, freshness, leases, settings.poll_interval)
     aggregate_types = [aggregate.aggregate_type for aggregate in aggregates]
     streams = EventStreams(EventPages(engines.stream, aggregate_types), registry, _stream_limits(settings))
     listener = EventListener(engines.listen, _each(projector.wake, streams.tail.wake))
@@ -71,14 +74,12 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
     views = {view: of for aggregate in aggregates for view, of in aggregate.views.items()}
     refresher = ViewRefresher(engines.refresh, views, projected, refreshed, settings.refresh_seconds)
 
-    def heard(payload: str) -> None:
-        projector.heard(payload)
-        rebuilds.heard(payload)
-
-    projected_listener = Listener(engines.listen_read, CHANNEL, heard, missed=RESET)
+    hearing = _each_of(projector.heard, leases.heard, rebuilds.heard)
+    projected_listener = Listener(engines.listen_read, CHANNEL, hearing, missed=RESET)
     supervisor = Supervisor()
     background = {
         "projector": projector.run,
+        "leases": leases.run,
         "listener": listener.run,
         "listener to other replicas": projected_listener.run,
         "rebuilds": rebuilds.run,
@@ -134,6 +135,7 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
     app.state.event_pages = EventPages(engines.log, aggregate_types)
     app.state.event_streams = streams
     app.state.event_catalogue = asyncapi_document({one.aggregate_type: one.events for one in aggregates})
+    app.state.leases = leases
     app.state.retrying = Retrying(log, registry, projections, engines.retry)
     app.state.projections = {projection.name: projection for projection in projections}
     app.state.projection_statuses = ProjectionStatuses(log, engines.read, projections, projector, rebuilds)
@@ -196,3 +198,11 @@ def _each(*wakes: Callable[[], None]) -> Callable[[], None]:
             one()
 
     return wake
+
+
+def _each_of(*hear: Callable[[str], None]) -> Callable[[str], None]:
+    def heard(payload: str) -> None:
+        for one in hear:
+            one(payload)
+
+    return heard

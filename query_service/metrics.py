@@ -17,8 +17,9 @@ _GAUGES = {
 
 
 class _Projections(Collector):
-    def __init__(self, statuses: Sequence[ProjectionStatus]) -> None:
+    def __init__(self, statuses: Sequence[ProjectionStatus], leases: int) -> None:
         self._statuses = statuses
+        self._leases = leases
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         for name, told in _GAUGES.items():
@@ -26,12 +27,22 @@ class _Projections(Collector):
             for status in self._statuses:
                 family.add_metric([status.name], getattr(status, name))
             yield family
+        yield self._partitions()
+        yield GaugeMetricFamily("daicho_leases", "Leases on partitions that this replica holds", self._leases)
         if self._statuses:
             yield GaugeMetricFamily("daicho_log_position", "Position of the log's last event", self._statuses[0].head)
 
+    def _partitions(self) -> GaugeMetricFamily:
+        told = "Events of the whole log that a partition is behind"
+        family = GaugeMetricFamily("daicho_partition_lag_events", told, labels=["projection", "partition"])
+        for status in self._statuses:
+            for one in status.partitions:
+                family.add_metric([status.name, str(one.number)], status.head - one.position)
+        return family
 
-def render(statuses: Sequence[ProjectionStatus]) -> bytes:
-    """Write how far projections are, in Prometheus's text format 0.0.4."""
+
+def render(statuses: Sequence[ProjectionStatus], leases: int) -> bytes:
+    """Write how far projections are, and how many leases this replica holds, in Prometheus's text format 0.0.4."""
     registry = CollectorRegistry()
-    registry.register(_Projections(statuses))
+    registry.register(_Projections(statuses, leases))
     return generate_latest(registry)

@@ -1,12 +1,12 @@
 """The read model of coupons.
 
-Revision ID: 0004
+Revision ID: 0005
 """
 
 from migrations.sql import run_file
 
-revision = "0004"
-down_revision = "0003"
+revision = "0005"
+down_revision = "0004"
 branch_labels = None
 depends_on = None
 
