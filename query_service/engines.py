@@ -56,7 +56,7 @@ def create_engines(settings: QuerySettings) -> Engines:
     paused = {
         "idle_session_timeout": milliseconds(settings.poll_interval + _PAUSED_SECONDS),
         # In the middle of a batch it keeps its leases, though they have expired, until PostgreSQL ends its session.
-        "idle_in_transaction_session_timeout": milliseconds(settings.lease_seconds + 1),
+        "idle_in_transaction_session_timeout": milliseconds(settings.lease_seconds),
     }
     return Engines(
         log=create_engine(settings.log_url, application_name="daicho-query-log", pool_size=size),

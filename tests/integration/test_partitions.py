@@ -12,10 +12,12 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from command_service.postgres_store import PostgresEventStore
-from query_service.batches import Applied
+from query_service.batches import Applied, Batches
+from query_service.leases import Leases
 from query_service.orders.aggregate import ORDERS
 from query_service.partitions import Partition, hash_of
 from query_service.projection import DecodedEvent
+from shared.event_log.reader import PostgresEventLog
 from shared.orders.events import EVENTS
 from tests.support.apps import query_service
 from tests.support.databases import connected
@@ -147,6 +149,44 @@ async def test_nobody_takes_a_lease_in_the_middle_of_a_batch(
     await assert_read_models_equal_a_replay(engine)
 
 
+async def is_waiting(engine: AsyncEngine) -> bool:
+    query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    return bool((await column(engine, query))[0])
+
+
+@pytest.mark.parametrize("why", ["nothing", "positions", "poison"])
+async def test_batches_of_two_replicas_go_on_at_once_unless_they_might_deadlock(
+    engine: AsyncEngine, read_engine: AsyncEngine, store: PostgresEventStore, why: str
+) -> None:
+    """A batch from several positions, or one that isolates, adds to sums more than once: it waits until it is alone."""
+    gate = _Gate()
+    projections = (*ORDERS.projections, gate)
+    await divide(read_engine, OF, projections)
+    if why == "positions":
+        async with read_engine.begin() as connection:
+            await connection.execute(text("UPDATE read_model.checkpoints SET position = partition % 2"))
+    await append_orders(store, 20)
+    async with AsyncExitStack() as stack:
+        connections = [await stack.enter_async_context(read_engine.connect()) for _ in range(4)]
+        one, other = (
+            Replica(engine, connections[2 * n : 2 * n + 2], of) for n, of in ((0, projections), (1, ORDERS.projections))
+        )
+        for each in (one, other, one, other):
+            await each.look()
+        applying = asyncio.create_task(one.apply())
+        await gate.reached.wait()
+        beside = asyncio.create_task(other.apply(isolating=why == "poison"))
+
+        async def is_decided() -> bool:
+            return beside.done() or await is_waiting(engine)
+
+        await wait_until(is_decided, "the other has applied its batch, or waits")
+        assert beside.done() == (why == "nothing")
+        gate.opened.set()
+        assert (await applying).events
+        assert (await beside).events
+
+
 async def test_who_stands_aside_leaves_its_leases_to_others(replicas: Sequence[Replica]) -> None:
     one, other = replicas
     await one.look()
@@ -159,6 +199,23 @@ async def test_who_stands_aside_leaves_its_leases_to_others(replicas: Sequence[R
     await other.look()
     await one.look()
     assert len(one.leases.held) == len(other.leases.held) == OF // 2
+
+
+async def test_who_ends_gives_its_leases_up(engine: AsyncEngine, read_engine: AsyncEngine) -> None:
+    await divide(read_engine, OF)
+    async with connected(engine.url.render_as_string(hide_password=False), 1, autocommit=False) as lease_engine:
+        leases = Leases(lease_engine, uuid4(), Batches(PostgresEventLog(engine), EVENTS, [], 1).is_superseded, 600)
+        running = asyncio.create_task(leases.run())
+
+        async def holds_all() -> bool:
+            return len(leases.held) == OF
+
+        await wait_until(holds_all, "it has every lease")
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        assert not leases.held
+        assert await column(engine, "SELECT holder FROM read_model.leases") == [None] * OF
+        assert await column(engine, "SELECT count(*) FROM read_model.replicas") == [0]
 
 
 async def test_a_replica_whose_session_is_gone_is_followed_at_once(

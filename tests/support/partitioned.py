@@ -34,9 +34,9 @@ class Replica:
         """Look after its leases."""
         return await self.leases.look(self._session)
 
-    async def apply(self) -> Applied:
+    async def apply(self, *, isolating: bool = False) -> Applied:
         """Apply a batch under the leases that it believes to hold."""
-        return await self.batches.apply_patiently(self._connection, self.leases.held)
+        return await self.batches.apply_next(self._connection, isolating=isolating, held=self.leases.held)
 
     async def drain(self) -> None:
         while (await self.apply()).events:

@@ -19,5 +19,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Take partitions back, unless a projection is divided; no read model's rows are touched."""
-    for name in ("order_statistics_before", "whole"):
+    for name in ("whole", "order_statistics_before"):
         run_file("read_model", revision, name)
