@@ -2,10 +2,10 @@
 
 from typing import Any
 
+import asyncpg
 import pytest
 from alembic import command
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from command_service.postgres_store import PostgresEventStore
@@ -82,6 +82,6 @@ async def test_the_release_before_projects_on_it(engine: AsyncEngine) -> None:
 
 async def test_what_is_divided_is_not_taken_back(database: str, engine: AsyncEngine) -> None:
     await divide(engine, 2)
-    with pytest.raises(DBAPIError, match="a projection is divided into partitions"):
+    with pytest.raises(asyncpg.RaiseError, match="a projection is divided into partitions"):
         await downgrade(database)
     await READ_MODEL.require_head(engine)
