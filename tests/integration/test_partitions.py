@@ -17,6 +17,7 @@ from query_service.leases import Leases
 from query_service.orders.aggregate import ORDERS
 from query_service.partitions import Partition, hash_of
 from query_service.projection import DecodedEvent
+from query_service.rebuild.rebuilder import Rebuilder
 from shared.event_log.reader import PostgresEventLog
 from shared.orders.events import EVENTS
 from tests.support.apps import query_service
@@ -24,6 +25,7 @@ from tests.support.databases import connected
 from tests.support.http import get
 from tests.support.orders import append_orders
 from tests.support.partitioned import Replica, divide, expire
+from tests.support.rebuilding import rebuilding
 from tests.support.replay import assert_read_models_equal_a_replay
 from tests.support.waiting import wait_until
 
@@ -284,10 +286,42 @@ async def test_an_answer_is_of_the_position_that_every_partition_has_reached(
         assert late.status_code == 503
         assert late.json()["position"] == 0
         assert (await http.get("/statistics")).headers["Event-Position"] == "0"
+        waiting = asyncio.create_task(get(http, "/statistics", head))
+        assert not (await asyncio.wait([waiting], timeout=0.3))[0], "it waits for every partition"
         await slow.drain()
-        found = await get(http, "/statistics", head)
+        found = await waiting
         assert found.json()["total_count"] == 30
         assert int(found.headers["Event-Position"]) == head
+    await assert_read_models_equal_a_replay(engine)
+
+
+async def test_nobody_projects_while_a_rebuild_brings_generations_together(
+    database: str,
+    engine: AsyncEngine,
+    store: PostgresEventStore,
+    replicas: Sequence[Replica],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else one is ahead of the other again before they are compared, their views made, or swapped."""
+    one, _ = replicas
+    await append_orders(store, 30)
+    await one.look()
+    await one.drain()
+    together, deeds = Rebuilder._bring_together, []
+
+    async def bring_together(*arguments: Any) -> None:
+        deeds.append(asyncio.create_task(one.apply()))
+        await wait_until(lambda: is_waiting(engine), "a replica waits with its batch")
+        await together(*arguments)
+
+    monkeypatch.setattr(Rebuilder, "_bring_together", bring_together)
+    async with rebuilding(database) as rebuilds:
+        await rebuilds.request("order_items")
+        assert await rebuilds.rebuilder().rebuild()
+    await asyncio.gather(*deeds)
+    assert len(deeds) == 3
+    await one.look()
+    await one.drain()
     await assert_read_models_equal_a_replay(engine)
 
 
