@@ -23,6 +23,7 @@ from daicho.status_command import run_status
 from daicho.token_command import known_scopes, run_token
 from daicho.up import up as run_up
 from daicho.verify import Anchor
+from query_service.partitions import MOST
 from shared.settings import load
 
 _LAST_POSITION = 2**63 - 1
@@ -153,6 +154,9 @@ def rebuild(
     projections: Annotated[list[str] | None, typer.Argument(help="Projections, by name.")] = None,
     *,
     every: Annotated[bool, typer.Option("--all", help="Every projection.")] = False,
+    partitions: Annotated[
+        int | None, typer.Option(min=1, max=MOST, help="Partitions that replicas share; without it, as many as it has.")
+    ] = None,
     undo: Annotated[bool, typer.Option("--undo", help="Go back to the tables from before the last rebuild.")] = False,
     finish: Annotated[bool, typer.Option("--finish", help="Let the tables from before the last rebuild go.")] = False,
     discard: Annotated[bool, typer.Option("--discard", help="Give up a rebuild that is under way.")] = False,
@@ -166,8 +170,10 @@ def rebuild(
         raise typer.BadParameter("name projections, or give --all")
     if undo + finish + discard > 1:
         raise typer.BadParameter("give one of --undo, --finish and --discard")
+    if partitions is not None and (undo or finish or discard):
+        raise typer.BadParameter("--partitions is for a rebuild")
     instead: Instead | None = "undo" if undo else "finish" if finish else "discard" if discard else None
-    run(run_rebuild(load(OperatorSettings), projections or [], instead, wait=wait))
+    run(run_rebuild(load(OperatorSettings), projections or [], instead, partitions=partitions, wait=wait))
 
 
 parked = typer.Typer(help="Events that a projection could not apply, and those behind them.", no_args_is_help=True)

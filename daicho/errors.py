@@ -26,6 +26,7 @@ DaichoError
   x PortInUse
   x ReadModelNotEmpty
   x RebuildGivenUp
+  x RebuildUnderWay
   x RoleNotLetIn
   x ServiceFailed
 """
@@ -201,6 +202,15 @@ class RebuildGivenUp(OperatorError):
 
     def __init__(self, names: Sequence[str]) -> None:
         super().__init__(f"given up before it was done, the tables that serve are as they were: {', '.join(names)}")
+
+
+class RebuildUnderWay(OperatorError):
+    """A rebuild into another number of partitions has begun; it goes on."""
+
+    def __init__(self, name: str, partitions: int) -> None:
+        super().__init__(
+            f"{name} is being rebuilt with --partitions {partitions}: wait, or --discard that rebuild first"
+        )
 
 
 class MigrationFailed(OperatorError):

@@ -59,7 +59,7 @@ async def read_side(settings: OperatorSettings) -> AsyncIterator[ReadSide]:
         read_engine = create_engine(
             ledger.read_url,
             application_name="daicho-operate",
-            pool_size=4,
+            pool_size=6,
             autocommit=False,
             statement_timeout=None,
             server_settings=IN_BACKGROUND,

@@ -7,8 +7,9 @@ from typing import Literal
 
 import typer
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from daicho.errors import RebuildGivenUp
+from daicho.errors import RebuildGivenUp, RebuildUnderWay
 from daicho.operating import progress
 from daicho.read_side import ReadSide, read_side
 from daicho.settings import OperatorSettings
@@ -37,21 +38,29 @@ _SAID = {
 _LOOK_SECONDS = 0.5
 
 
-async def run_rebuild(settings: OperatorSettings, names: Sequence[str], instead: Instead | None, *, wait: bool) -> None:
+async def run_rebuild(
+    settings: OperatorSettings,
+    names: Sequence[str],
+    instead: Instead | None = None,
+    *,
+    partitions: int | None = None,
+    wait: bool,
+) -> None:
     """Rebuild these projections, or all, and wait until they are live; or undo, finish or give up a rebuild.
 
-    Raises `RebuildGivenUp` if another process gave one up.
+    Raises `RebuildGivenUp` if another process gave one up, `RebuildUnderWay` if one into other partitions has begun.
     """
     async with read_side(settings) as side:
         wanted = side.named(names)
+        done = [projection.name for projection in wanted]
         before = await _begun(side)
         async with side.read_engine.begin() as connection:
             if instead is None:
-                await requests.request(connection, wanted)
+                await requests.request(connection, wanted, partitions)
+                await _require_partitions(connection, done, partitions)
             else:
                 for projection in wanted:
                     await _INSTEAD[instead](connection, projection)
-        done = [projection.name for projection in wanted]
         if instead not in {None, "undo"} or not wait:
             for name in done:
                 typer.echo(f"{name}: {_SAID[instead]}")
@@ -64,6 +73,12 @@ async def run_rebuild(settings: OperatorSettings, names: Sequence[str], instead:
                 typer.echo(outcome(status, "undone" if instead == "undo" else "rebuilt"))
         if given_up:
             raise RebuildGivenUp(given_up)
+
+
+async def _require_partitions(connection: AsyncConnection, names: Sequence[str], partitions: int | None) -> None:
+    for one in await requests.under_way(connection):
+        if one.projection in names and one.partitions != (partitions or one.partitions):
+            raise RebuildUnderWay(one.projection, one.partitions)
 
 
 async def _begun(side: ReadSide) -> dict[str, datetime | None]:

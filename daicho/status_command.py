@@ -1,6 +1,7 @@
 """`daicho status`: how far every projection is, once or again and again."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -47,7 +48,7 @@ def status_table(statuses: Sequence[ProjectionStatus], *, listening: int, append
     table = Table(*names, "position", "lag", "seconds", "parked", "rebuild", "undo", caption=caption)
     for status in statuses:
         table.add_row(
-            f"{status.name} v{status.version}",
+            f"{status.name} v{status.version}{_divided(status)}",
             status.state,
             f"{status.position:,}",
             f"{status.lag_events:,}",
@@ -57,6 +58,16 @@ def status_table(statuses: Sequence[ProjectionStatus], *, listening: int, append
             "kept" if status.can_undo else "",
         )
     return table
+
+
+def _divided(status: ProjectionStatus) -> str:
+    """Say how many partitions each replica has."""
+    if len(status.partitions) == 1:
+        return ""
+    held = Counter(partition.holder for partition in status.partitions)
+    free = [f"{held.pop(None)} free"] if None in held else []
+    shares = " + ".join([*map(str, sorted(held.values(), reverse=True)), *free])
+    return f" /{len(status.partitions)} ({shares})"
 
 
 def _rebuild(status: ProjectionStatus) -> str:

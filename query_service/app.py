@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import partial
 from typing import ParamSpec
+from uuid import UUID
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
@@ -22,6 +23,7 @@ from query_service.event_streams import EventStreams, StreamLimits
 from query_service.events_api import catalogue_router as event_catalogue_router
 from query_service.events_api import router as events_router
 from query_service.freshness import Freshness
+from query_service.leases import Leases
 from query_service.metrics import tell_of_reads
 from query_service.orders.aggregate import ORDERS
 from query_service.orders.dashboard.page import mount_dashboard
@@ -31,7 +33,7 @@ from query_service.projection_health import ProjectionHealth
 from query_service.projection_statuses import ProjectionStatuses
 from query_service.projections_api import operations_router
 from query_service.projections_api import router as projections_router
-from query_service.projector import RESET, Projector
+from query_service.projector import Projector
 from query_service.read_deadline import ReadDeadline
 from query_service.reading import rows_about
 from query_service.rebuild import requests
@@ -40,7 +42,7 @@ from query_service.rebuild.rebuilder import Rebuilder
 from query_service.rebuild.service import Rebuilds
 from query_service.retrying import Retrying
 from query_service.settings import QuerySettings
-from query_service.tables import CHANNEL
+from query_service.tables import CHANNEL, RESET
 from query_service.telemetry import ProjectionTelemetry
 from query_service.views import ViewRefresher
 from shared.event_log.listener import EventListener, Listener
@@ -73,9 +75,9 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
     cache = AnswerCache(settings.answer_cache_bytes)
     batches = Batches(PostgresEventLog(engines.project_log), registry, projections, settings.projection_batch)
     freshness = Freshness(engines.project_log, projected, cache)
-    projector = Projector(
-        batches, engines.project, freshness, settings.poll_interval, ProjectionTelemetry(metrics, tracing)
-    )
+    leases = Leases(engines.leases, UUID(batches.name), batches.is_superseded, settings.lease_seconds)
+    told = ProjectionTelemetry(metrics, tracing)
+    projector = Projector(batches, engines.project, freshness, leases, settings.poll_interval, told)
     aggregate_types = [aggregate.aggregate_type for aggregate in aggregates]
     streams = EventStreams(EventPages(engines.stream, aggregate_types), registry, _stream_limits(settings))
     listener = EventListener(engines.listen, _each(projector.wake, streams.tail.wake))
@@ -83,13 +85,14 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
     refreshed = ProjectedPosition(settings.max_waiting_reads, admission.waiting)
     views = {view: of for aggregate in aggregates for view, of in aggregate.views.items()}
     refresher = ViewRefresher(engines.refresh, views, projected, refreshed, settings.refresh_seconds)
-
     statuses = ProjectionStatuses(log, engines.read, projections, projector, rebuilds)
     health = ProjectionHealth(statuses)
-    projected_listener = Listener(engines.listen_read, CHANNEL, _each(projector.heard, rebuilds.heard), missed=RESET)
+    hearing = _each(projector.heard, leases.heard, rebuilds.heard)
+    projected_listener = Listener(engines.listen_read, CHANNEL, hearing, missed=RESET)
     supervisor = Supervisor()
     background = {
         "projector": projector.run,
+        "leases": leases.run,
         "listener": listener.run,
         "listener to other replicas": projected_listener.run,
         "rebuilds": rebuilds.run,
@@ -139,18 +142,17 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
         ],
     )
     serve_metrics(app, metrics, engines._asdict())
-    listeners = {"log": listener, "read model": projected_listener}
-    app.state.projection_metrics = tell_of_reads(metrics, cache, projected, streams, projector, listeners)
+    app.state.projection_metrics = tell_of_reads(
+        metrics, cache, projected, streams, leases, {"log": listener, "read model": projected_listener}
+    )
     app.state.read_engine, app.state.search_engine = engines.read, engines.search
     app.state.grouped_reads = GroupedReads(partial(rows_about, engines.read))
     app.state.projected, app.state.views = projected, refresher
     app.state.event_log, app.state.event_registry = log, registry
-    app.state.event_pages = EventPages(engines.log, aggregate_types)
-    app.state.event_streams = streams
+    app.state.event_pages, app.state.event_streams = EventPages(engines.log, aggregate_types), streams
     app.state.event_catalogue = asyncapi_document({one.aggregate_type: one.events for one in aggregates})
     app.state.retrying = Retrying(log, registry, projections, engines.retry)
-    app.state.projections = {projection.name: projection for projection in projections}
-    app.state.projection_statuses = statuses
+    app.state.projections, app.state.projection_statuses = {one.name: one for one in projections}, statuses
     mount_dashboard(app, settings.command_url)
     return app
 

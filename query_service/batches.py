@@ -2,7 +2,8 @@
 
 One transaction locks the checkpoints, applies a batch, and moves them. So each event takes effect exactly once in each
 projection however often anything crashes, two projectors never both write, and readers see all projections at one
-position.
+position. Of projections that are divided, whoever applies a batch takes the partitions whose leases it holds; those that
+come to one position are applied as one.
 """
 
 import asyncio
@@ -14,10 +15,11 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from query_service import checkpoints, tables
-from query_service.checkpoints import Checkpoint, State
+from query_service.checkpoints import Checkpoint, Held, State
 from query_service.generations import SCHEMAS, Generation, on_generation
 from query_service.isolation import Events, Poison, by_aggregate, describe, is_poison, isolate
 from query_service.parking import Parked, park, parked_among
+from query_service.partitions import Partition, of_partitions
 from query_service.projection import DecodedEvent, Projection
 from query_service.set_based import schema_of
 from shared.backoff import backoff
@@ -37,6 +39,10 @@ _TRIES = 3
 """How often a batch is tried before the aggregates that make it fail are parked."""
 
 
+Positions = Mapping[tuple[str, Partition], Position]
+"""Where the live generations of projections are, partition by partition."""
+
+
 @dataclass(frozen=True, slots=True)
 class Applied:
     """A batch: how many events one of its groups had at most, from where to where the live projections got, what it touched.
@@ -45,8 +51,8 @@ class Applied:
     """
 
     events: int
-    start: Position
-    positions: Mapping[str, Position]
+    start: Positions
+    positions: Positions
     aggregates: frozenset[StreamId] = frozenset()
     is_full: bool = False
     records: Sequence[RecordedEvent] = ()
@@ -62,10 +68,12 @@ class _Decoded:
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Generations at one position, and the events that come next for them."""
+    """Checkpoints at one position, and the events of their partitions among those `passed` next, up to `end`."""
 
     checkpoints: Sequence[Checkpoint]
     records: Sequence[RecordedEvent]
+    passed: int
+    end: Position
     is_full: bool
 
     @property
@@ -100,28 +108,30 @@ class Batches:
         self._handled = frozenset().union(*(projection.event_types for projection in projections))
 
     async def apply_next(
-        self, connection: AsyncConnection, *, isolating: bool = False, state: State = "following"
+        self,
+        connection: AsyncConnection,
+        *,
+        isolating: bool = False,
+        state: State = "following",
+        held: Held | None = None,
     ) -> Applied:
         """Apply the next batch, in a transaction of its own, to every generation in this state that has not had it.
 
+        With `held`, to the partitions among these whose lease is held still; without, to all, while nobody else can.
         With `isolating`, aggregates whose events cannot be applied are parked; without, nothing is applied and their
         error raised. Raises `DatabaseUnavailable`.
         """
         with translate_errors():
             # A batch that failed may have left the connection on another generation.
             await _turn_to(connection, "live")
-            async with connection.begin():
-                following = await checkpoints.lock(connection, list(self._projections.values()), state)
-                groups = [group async for group in self._groups(following)]
-                for group in groups:
-                    await self._apply(connection, group, isolating=isolating)
-        reached = {one.projection: one.position for one in following if one.generation == "live"}
-        start = min(reached.values(), default=Position(0))
+            following, groups = await self._apply_groups(connection, state, held, isolating=isolating)
+        start = {(one.projection, one.partition): one.position for one in following if one.generation == "live"}
+        reached = dict(start)
         for group in groups:
-            end = group.records[-1].position
-            reached |= {one.projection: end for one in group.checkpoints if one.generation == "live"}
+            of_live = (one for one in group.checkpoints if one.generation == "live")
+            reached |= {(one.projection, one.partition): group.end for one in of_live}
         return Applied(
-            events=max((len(group.records) for group in groups), default=0),
+            events=max((group.passed for group in groups), default=0),
             start=start,
             positions=reached,
             aggregates=frozenset(record.stream for group in groups for record in group.records),
@@ -129,18 +139,46 @@ class Batches:
             records=next((group.records for group in groups if group.is_live), ()),
         )
 
-    async def apply_patiently(self, connection: AsyncConnection) -> Applied:
+    async def apply_patiently(self, connection: AsyncConnection, held: Held | None = None) -> Applied:
         """Apply the next batch to what follows the log: tried again first, for a while, and isolated if that is in vain."""
         delays = backoff(first=0.05, limit=1.0)
         for _ in range(_TRIES):
             try:
-                return await self.apply_next(connection)
+                return await self.apply_next(connection, held=held)
             except Exception as error:
                 if not is_poison(error):
                     raise
                 _logger.warning("a batch failed: %s", error)
                 await asyncio.sleep(next(delays))
-        return await self.apply_next(connection, isolating=True)
+        return await self.apply_next(connection, isolating=True, held=held)
+
+    async def _apply_groups(
+        self, connection: AsyncConnection, state: State, held: Held | None, *, isolating: bool, alone: bool = False
+    ) -> "tuple[list[Checkpoint], list[_Group]]":
+        is_divided = held is not None and any(partition.of > 1 for partition in held)
+        alone = is_divided and (alone or isolating)
+        async with connection.begin():
+            following = await self._lock(connection, state, held, alone=alone)
+            if alone or not is_divided or len({one.position for one in following}) <= 1:
+                groups = [group async for group in self._groups(following)]
+                for group in groups:
+                    await self._apply(connection, group, isolating=isolating)
+                return following, groups
+        return await self._apply_groups(connection, state, held, isolating=isolating, alone=True)
+
+    async def _lock(
+        self, connection: AsyncConnection, state: State, held: Held | None, *, alone: bool
+    ) -> list[Checkpoint]:
+        """Lock what a batch is applied to; `alone`, the other partitions too, for one that adds to sums in several steps.
+
+        These would be in no order, in which those who apply batches at once do not deadlock.
+        """
+        projections = list(self._projections.values())
+        if not alone:
+            return await checkpoints.lock(connection, projections, state, held)
+        assert held is not None
+        mine = await checkpoints.lock_leases(connection, held)
+        return [one for one in await checkpoints.lock(connection, projections, state) if one.partition in mine]
 
     async def _groups(self, following: Sequence[Checkpoint]) -> "AsyncIterator[_Group]":
         """Give the next events of those at one position, the foremost first; the others get no further than these.
@@ -154,18 +192,22 @@ class Batches:
                 last = records[-1].position if records else start
             if found := [record for record in records if record.position <= last]:
                 is_full = len(found) == len(records) and self._is_full(records)
-                yield _Group([one for one in following if one.position == start], found, is_full)
+                those = [one for one in following if one.position == start]
+                theirs = of_partitions(found, {one.partition for one in those})
+                yield _Group(those, theirs, len(found), found[-1].position, is_full)
 
     def _is_full(self, records: Sequence[RecordedEvent]) -> bool:
         """Tell whether a bound, not the end of the log, may be why there are no more."""
         return len(records) == self.size or sum(record.size for record in records) >= self.max_bytes
 
     async def is_superseded(self, connection: AsyncConnection) -> bool:
-        """Tell whether a newer release has built a live generation: only that release can bring it along."""
+        """Tell whether a newer release has built a live generation: only that release can bring it along.
+
+        The caller owns the transaction.
+        """
         row = tables.checkpoints.c
         query = select(row.projection, row.version).where(row.generation == "live")
-        async with connection.begin():
-            found = (await connection.execute(query)).all()
+        found = (await connection.execute(query)).all()
         known = self._projections
         return any(one.projection in known and one.version > known[one.projection].version for one in found)
 
@@ -175,18 +217,23 @@ class Batches:
         if any(checkpoint.has_parked for checkpoint in group.checkpoints):
             parked = await parked_among(connection, (record.stream.aggregate_id for record in handled))
         decoded = self._decode(handled, isolating=isolating)
-        for checkpoint in group.checkpoints:
-            projection = self._projections[checkpoint.projection]
-            await _turn_to(connection, checkpoint.generation)
-            wanted = [record for record in handled if record.event_type in projection.event_types]
-            events, poison = _split(wanted, checkpoint, decoded, parked)
+        partitions = {one.partition for one in group.checkpoints}
+        for (name, generation), those in checkpoints.by_generation(group.checkpoints).items():
+            projection = self._projections[name]
+            await _turn_to(connection, generation)
+            wanted: Sequence[RecordedEvent] = [
+                record for record in handled if record.event_type in projection.event_types
+            ]
+            if (mine := {one.partition for one in those}) != partitions:
+                wanted = of_partitions(wanted, mine)
+            events, poison = _split(wanted, those[0], decoded, parked)
             if isolating:
                 poison += await isolated(connection, projection, events)
             elif events:
                 await projection.apply(connection, events)
-            await park(connection, checkpoint, poison)
+            await park(connection, those, poison)
         await _turn_to(connection, "live")
-        await checkpoints.move(connection, group.checkpoints, group.records[-1].position, self.name)
+        await checkpoints.move(connection, group.checkpoints, group.end, self.name)
 
     def _decode(self, records: Sequence[RecordedEvent], *, isolating: bool) -> _Decoded:
         if not isolating:

@@ -1,23 +1,42 @@
-"""The checkpoint of each generation of each projection. No function here commits: the caller owns the transaction."""
+"""The checkpoints of each generation of each projection, one for each partition. No function here commits: the caller owns the transaction."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
-from sqlalchemy import Select, Text, bindparam, func, select, tuple_, update
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Integer,
+    Select,
+    Table,
+    Text,
+    any_,
+    bindparam,
+    column,
+    func,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from query_service.generations import Generation
+from query_service.partitions import MOST, WHOLE, Partition
 from query_service.projection import Projection
-from query_service.tables import CHANNEL, checkpoints
+from query_service.tables import CHANNEL, checkpoints, leases
 from shared.event_log.events import Position
 
 State = Literal["requested", "loading", "loaded", "following", "kept"]
 
+Held = Mapping[Partition, int]
+"""The partitions that a replica has a lease on, each with the lease's fence."""
+
 
 class Checkpoint(NamedTuple):
-    """How far a generation of a projection has come, built by a version of the projection's code.
+    """How far a partition of a generation of a projection has come, built by a version of the projection's code.
 
     `has_parked` tells whether events of it may be parked, as of the moment when the row was locked.
     """
@@ -27,6 +46,7 @@ class Checkpoint(NamedTuple):
     version: int
     position: Position
     has_parked: bool
+    partition: Partition = WHOLE
 
 
 async def register(connection: AsyncConnection, projections: Sequence[Projection]) -> None:
@@ -36,47 +56,109 @@ async def register(connection: AsyncConnection, projections: Sequence[Projection
 
 
 async def lock(
-    connection: AsyncConnection, projections: Sequence[Projection], state: State = "following"
+    connection: AsyncConnection,
+    projections: Sequence[Projection],
+    state: State = "following",
+    held: Held | None = None,
 ) -> list[Checkpoint]:
     """Give the checkpoints in a state, which nobody else can move until the transaction ends.
 
-    Those of another version of the code are left alone.
+    Those of another version of the code are left alone. With `held`, also those of partitions whose lease is not held
+    any more; of the others nobody can take the lease until then.
     """
     versions = tuple((projection.name, projection.version) for projection in projections)
-    return [Checkpoint(*found) for found in await connection.execute(_lock(versions), {"state": state})]
+    parameters = {"state": state, **({} if held is None else _arrays(held))}
+    found = await connection.execute(_lock(versions, is_leased=held is not None), parameters)
+    return list(map(checkpoint, found))
+
+
+async def lock_leases(connection: AsyncConnection, held: Held) -> set[Partition]:
+    """Give the partitions whose lease is held still, which nobody else can take until the transaction ends."""
+    return {Partition(*divmod(found[0], MOST)) for found in await connection.execute(_LEASES_HELD, _arrays(held))}
 
 
 async def move(connection: AsyncConnection, moved: Iterable[Checkpoint], position: Position, by: str) -> None:
     """Set the positions of these checkpoints, and tell the other replicas who did once this is committed."""
-    keys = tuple((checkpoint.projection, checkpoint.generation) for checkpoint in moved)
+    keys = tuple((one.projection, one.generation, one.partition.number) for one in moved)
     await connection.execute(_move(keys), {"reached": position, "by": by})
 
 
+async def find(connection: AsyncConnection, projection: Projection) -> list[Checkpoint]:
+    """Give the checkpoints of a projection's generations."""
+    query = select(*COLUMNS).where(checkpoints.c.projection == projection.name)
+    return list(map(checkpoint, await connection.execute(query)))
+
+
+def by_generation(found: Iterable[Checkpoint]) -> dict[tuple[str, Generation], list[Checkpoint]]:
+    """Tell apart the generations that these are of, each with its partitions', in the order in which they were given."""
+    generations: dict[tuple[str, Generation], list[Checkpoint]] = {}
+    for one in found:
+        generations.setdefault((one.projection, one.generation), []).append(one)
+    return generations
+
+
+_ROW = checkpoints.c
+COLUMNS: Final = (
+    _ROW.projection, _ROW.generation, _ROW.version, _ROW.position, _ROW.has_parked, _ROW.partitions, _ROW.partition,
+)  # fmt: skip
+"""What a `checkpoint` is made of."""
+
+
+def checkpoint(row: Sequence[Any]) -> Checkpoint:
+    """Build from a row of `COLUMNS`."""
+    return Checkpoint._make((*row[:5], Partition(*row[5:7])))
+
+
 @lru_cache(maxsize=64)
-def _lock(versions: tuple[tuple[str, int], ...]) -> Select[Any]:
-    row = checkpoints.c
-    return (
-        select(row.projection, row.generation, row.version, row.position, row.has_parked)
-        .where(tuple_(row.projection, row.version).in_(versions), row.state == bindparam("state"))
-        .order_by(row.projection, row.generation)
-        .with_for_update()
+def _lock(versions: tuple[tuple[str, int], ...], *, is_leased: bool) -> Select[Any]:
+    query = select(*COLUMNS).where(
+        tuple_(_ROW.projection, _ROW.version).in_(versions), _ROW.state == bindparam("state")
     )
+    if is_leased:
+        query = query.where(_number(checkpoints) == any_(func.array(_LEASES_HELD.scalar_subquery())))
+    return query.order_by(_ROW.projection, _ROW.generation, _ROW.partition).with_for_update()
 
 
-@lru_cache(maxsize=64)
-def _move(keys: tuple[tuple[str, str], ...]) -> Any:
-    row = checkpoints.c
+@lru_cache(maxsize=256)
+def _move(keys: tuple[tuple[str, str, int], ...]) -> Any:
     return (
         update(checkpoints)
-        .where(tuple_(row.projection, row.generation).in_(keys))
+        .where(tuple_(_ROW.projection, _ROW.generation, _ROW.partition).in_(keys))
         .values(position=bindparam("reached"), updated_at=func.clock_timestamp())
         .returning(func.pg_notify(CHANNEL, bindparam("by", type_=Text)))
     )
 
 
-async def find(connection: AsyncConnection, projection: Projection) -> list[Checkpoint]:
-    """Give the checkpoints of a projection's generations."""
-    row = checkpoints.c
-    query = select(row.projection, row.generation, row.version, row.position, row.has_parked)
-    query = query.where(row.projection == projection.name)
-    return [Checkpoint(*found) for found in await connection.execute(query)]
+def _arrays(held: Held) -> dict[str, object]:
+    return {
+        "partitions": [partition.of for partition in held],
+        "numbers": [partition.number for partition in held],
+        "fences": list(held.values()),
+    }
+
+
+def _number(table: Table) -> ColumnElement[int]:
+    """Make one number of a partition."""
+    return table.c.partitions * MOST + table.c.partition
+
+
+_HELD = (
+    func.unnest(
+        bindparam("partitions", type_=ARRAY(Integer)),
+        bindparam("numbers", type_=ARRAY(Integer)),
+        bindparam("fences", type_=ARRAY(BigInteger)),
+    )
+    .table_valued(column("partitions", Integer), column("partition", Integer), column("fence", BigInteger))
+    .render_derived(name="held")
+)
+# A statement of its own to PostgreSQL, done before the first checkpoint is locked: leases come first, for everybody.
+_LEASES_HELD = (
+    select(_number(leases))
+    .join(
+        _HELD,
+        tuple_(leases.c.partitions, leases.c.partition, leases.c.fence)
+        == tuple_(_HELD.c.partitions, _HELD.c.partition, _HELD.c.fence),
+    )
+    .order_by(leases.c.partitions, leases.c.partition)
+    .with_for_update(read=True, key_share=True, of=leases)
+)

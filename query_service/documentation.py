@@ -58,12 +58,14 @@ _STATUS = {
     "lag_events": 0,
     "lag_seconds": 0.0,
     "parked": 0,
+    "partitions": [{"number": 0, "position": 3, "holder": "0199b7a4-7c00-7000-8000-0000000000f1"}],
     "rebuild": None,
     "can_undo": False,
     "last_rebuild": None,
 }
 _REBUILD = {
     "state": "requested",
+    "partitions": 1,
     "events_done": 0,
     "events_total": 3,
     "rate": 0.0,

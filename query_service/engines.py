@@ -13,16 +13,17 @@ KEEPALIVES: Final = {"tcp_keepalives_idle": "3", "tcp_keepalives_interval": "1",
 """PostgreSQL's settings for connections that hold locks: a machine that is gone gives them up within seconds."""
 
 _PAUSED_SECONDS = 15.0
-"""Beyond the poll interval: a replica that does nothing for so long is stuck, and another takes over."""
+"""Beyond the poll interval: the connection of a replica that does nothing for so long is given up."""
 _LOCK_SECONDS = 10.0
 
 _PROJECTING = {
     **KEEPALIVES,
-    "idle_in_transaction_session_timeout": milliseconds(_PAUSED_SECONDS),
     "lock_timeout": milliseconds(_LOCK_SECONDS),
     # A crash of PostgreSQL may take the last batches back, rows and checkpoint together: they are projected again.
     "synchronous_commit": "off",
 }
+
+_LEASING = {**KEEPALIVES, "lock_timeout": milliseconds(_LOCK_SECONDS), "synchronous_commit": "off"}
 
 IN_BACKGROUND: Final = {
     **KEEPALIVES,
@@ -42,6 +43,7 @@ class Engines(NamedTuple):
     project_log: AsyncEngine
     listen: AsyncEngine
     listen_read: AsyncEngine
+    leases: AsyncEngine
     rebuild: AsyncEngine
     retry: AsyncEngine
     refresh: AsyncEngine
@@ -51,7 +53,11 @@ class Engines(NamedTuple):
 def create_engines(settings: QuerySettings) -> Engines:
     """Make them; each connects at first use."""
     size = settings.database_pool_size
-    paused = {"idle_session_timeout": milliseconds(settings.poll_interval + _PAUSED_SECONDS)}
+    paused = {
+        "idle_session_timeout": milliseconds(settings.poll_interval + _PAUSED_SECONDS),
+        # In the middle of a batch it keeps its leases, though they have expired, until PostgreSQL ends its session.
+        "idle_in_transaction_session_timeout": milliseconds(settings.lease_seconds),
+    }
     return Engines(
         log=create_engine(settings.log_url, application_name="daicho-query-log", pool_size=size),
         read=create_engine(settings.read_url, application_name="daicho-query", pool_size=size, server_settings=READING),
@@ -68,10 +74,17 @@ def create_engines(settings: QuerySettings) -> Engines:
         project_log=create_engine(settings.log_url, application_name="daicho-project-log", pool_size=1),
         listen=create_engine(settings.listen_url, application_name="daicho-listen", pool_size=1),
         listen_read=create_engine(settings.read_url, application_name="daicho-listen-read", pool_size=1),
+        leases=create_engine(
+            settings.read_url,
+            application_name="daicho-lease",
+            pool_size=1,
+            autocommit=False,
+            server_settings=_LEASING,
+        ),
         rebuild=create_engine(
             settings.read_url,
             application_name="daicho-rebuild",
-            pool_size=3,
+            pool_size=4,
             autocommit=False,
             statement_timeout=None,
             server_settings=IN_BACKGROUND,

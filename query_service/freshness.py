@@ -4,7 +4,8 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from query_service.answer_cache import AnswerCache
-from query_service.batches import Applied
+from query_service.batches import Applied, Positions
+from query_service.partitions import Partition
 from query_service.projected_position import ProjectedPosition
 from query_service.tables import checkpoints
 from shared.database import fetch_all
@@ -22,6 +23,7 @@ class Freshness:
         self._log_engine = log_engine
         self._projected = projected
         self._cache = cache
+        self._known: Positions = {}
 
     @property
     def position(self) -> Position:
@@ -30,12 +32,14 @@ class Freshness:
 
     def applied(self, applied: Applied) -> None:
         """Take what this process has projected itself."""
-        if applied.start > self._projected.value(list(applied.positions)):
+        last = max(applied.positions.values(), default=Position(0))
+        if any(position > self._known.get(partition, 0) for partition, position in applied.start.items()):
             # Somebody else has projected in between.
-            self._cache.clear(max(applied.positions.values(), default=Position(0)))
+            self._cache.clear(last)
         elif applied.events:
-            self._cache.touch(applied.aggregates, max(applied.positions.values(), default=Position(0)))
-        self._projected.advance(applied.positions)
+            self._cache.touch(applied.aggregates, last)
+        self._known = {**self._known, **applied.positions}
+        self._projected.advance(_least(self._known))
 
     async def look(self, connection: AsyncConnection, *, is_reset: bool) -> None:
         """Take what others have projected since; after a reset, forget what was known.
@@ -43,19 +47,21 @@ class Freshness:
         Raises `DatabaseUnavailable`.
         """
         row = checkpoints.c
+        query = select(row.projection, row.partitions, row.partition, row.position).where(row.generation == "live")
         async with connection.begin():
-            found = await connection.execute(select(row.projection, row.position).where(row.generation == "live"))
-            positions = {one.projection: Position(one.position) for one in found}
-        known = {name: self._projected.value([name]) for name in positions}
-        moved = [name for name, position in positions.items() if position > known[name]]
-        after = min((known[name] for name in moved), default=Position(0))
-        last = max((positions[name] for name in moved), default=Position(0))
+            rows = await connection.execute(query)
+            found = {(name, Partition(of, number)): Position(position) for name, of, number, position in rows}
+        known = self._known
+        moved = [partition for partition, position in found.items() if position > known.get(partition, 0)]
+        after = min((known.get(partition, Position(0)) for partition in moved), default=Position(0))
+        last = max((found[partition] for partition in moved), default=Position(0))
         if is_reset or last - after > _MOST_TOUCHED:
-            self._cache.clear(max(positions.values(), default=Position(0)))
-            self._projected.restart(positions)
+            self._cache.clear(max(found.values(), default=Position(0)))
+            self._projected.restart(_least(found))
         elif moved:
             self._cache.touch(await self._touched(after, last), last)
-            self._projected.advance(positions)
+            self._projected.advance(_least(found))
+        self._known = found
 
     async def _touched(self, after: Position, last: Position) -> frozenset[StreamId]:
         """Give the aggregates of the events past one position and up to another."""
@@ -64,3 +70,11 @@ class Freshness:
             select(row.aggregate_type, row.aggregate_id).where(row.position > after, row.position <= last).distinct()
         )
         return frozenset(StreamId(*one) for one in await fetch_all(self._log_engine, query))
+
+
+def _least(positions: Positions) -> dict[str, Position]:
+    """Give the position that every partition of each projection has reached."""
+    least: dict[str, Position] = {}
+    for (name, _), position in positions.items():
+        least[name] = min(position, least.get(name, position))
+    return least

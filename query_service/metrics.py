@@ -9,9 +9,9 @@ from prometheus_client.registry import Collector
 
 from query_service.answer_cache import AnswerCache
 from query_service.event_streams import EventStreams
+from query_service.leases import Leases
 from query_service.projected_position import ProjectedPosition
 from query_service.projection_statuses import ProjectionStatus
-from query_service.projector import Projector
 from shared.event_log.listener import Listener
 from shared.metrics import Counts, gauge
 
@@ -49,8 +49,17 @@ class ProjectionMetrics(Collector):
             for status in self.statuses:
                 family.add_metric([status.name], read(status))
             yield family
+        yield self._partitions()
         if self.statuses:
             yield GaugeMetricFamily("daicho_log_position", "Position of the log's last event", self.statuses[0].head)
+
+    def _partitions(self) -> GaugeMetricFamily:
+        told = "Events of the whole log that a partition is behind"
+        family = GaugeMetricFamily("daicho_partition_lag_events", told, labels=["projection", "partition"])
+        for status in self.statuses:
+            for one in status.partitions:
+                family.add_metric([status.name, str(one.number)], status.head - one.position)
+        return family
 
 
 def tell_of_reads(
@@ -58,7 +67,7 @@ def tell_of_reads(
     cache: AnswerCache,
     projected: ProjectedPosition,
     streams: EventStreams,
-    projector: Projector,
+    leases: Leases,
     listeners: Mapping[str, Listener],
 ) -> ProjectionMetrics:
     """Tell of all that this process knows by itself; give what is to be told of the projections."""
@@ -67,7 +76,7 @@ def tell_of_reads(
     gauge(registry, "daicho_answer_cache_bytes", "Memory that answers take", lambda: cache.size)
     gauge(registry, "daicho_event_streams", "Clients of the event stream now", lambda: streams.tail.followers)
     gauge(registry, "daicho_reads_waiting", "Reads that wait for a position now", lambda: projected.waiting)
-    gauge(registry, "daicho_projector_leading", "1 where this process projects", lambda: projector.is_leading)
+    gauge(registry, "daicho_leases", "Leases on partitions that this process holds", lambda: len(leases.held))
     told = "1 while notifications arrive; without them it polls"
     connected = Gauge("daicho_listener_connected", told, ["listener"], registry=registry)
     for name, listener in listeners.items():

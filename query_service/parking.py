@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ARRAY, Select, Update, Uuid, bindparam, delete, exists, func, select, true, update
@@ -19,6 +19,13 @@ from shared.errors import DaichoError
 from shared.event_log.events import Position, RecordedEvent, StreamId, Version
 
 _logger = logging.getLogger(__name__)
+ANY: Final = exists(
+    select(parked_events.c.position).where(
+        parked_events.c.projection == checkpoints.c.projection,
+        parked_events.c.generation == checkpoints.c.generation,
+    )
+)
+"""Whether any events of a checkpoint's generation are parked, for an UPDATE of `checkpoints`."""
 
 Parked = frozenset[tuple[str, str, UUID]]
 """Which aggregates are parked: projection, generation, aggregate id."""
@@ -33,21 +40,23 @@ async def parked_among(connection: AsyncConnection, aggregate_ids: Iterable[UUID
     return frozenset((one.projection, one.generation, one.aggregate_id) for one in found)
 
 
-async def park(connection: AsyncConnection, checkpoint: Checkpoint, poison: Sequence[Poison]) -> None:
-    """Park events; only the first of each aggregate has an error, the others wait behind it."""
+async def park(connection: AsyncConnection, at: Sequence[Checkpoint], poison: Sequence[Poison]) -> None:
+    """Park events of these partitions of one generation; only the first of each aggregate has an error, the others wait behind it."""
     rows = [
-        _row(checkpoint.projection, checkpoint.generation, record, one.error if number == 0 else None)
+        _row(at[0].projection, at[0].generation, record, one.error if number == 0 else None)
         for one in poison
         for number, record in enumerate(one.records)
     ]
     for one in poison:
         if one.error is not None:
-            _log(checkpoint, one)
+            _log(at[0], one)
     if rows:
         # The engine's own table, whichever generation the connection is on.
         live = on_generation("live")
         await connection.execute(insert(parked_events), rows, execution_options=live)
-        await connection.execute(_note(checkpoint.projection, checkpoint.generation), execution_options=live)
+        note = _note(at[0].projection, at[0].generation)
+        numbers = [one.partition.number for one in at]
+        await connection.execute(note.where(checkpoints.c.partition.in_(numbers)), execution_options=live)
 
 
 def _log(checkpoint: Checkpoint, poison: Poison) -> None:
@@ -157,11 +166,10 @@ async def failed_again(
 
 
 def _note(projection: str, generation: Generation) -> Update:
-    """Make the statement that has the checkpoint tell whether anything is parked."""
-    parked, row = parked_events.c, checkpoints.c
-    there_are = exists(select(parked.position).where(parked.projection == projection, parked.generation == generation))
+    """Make the statement that has the generation's checkpoints tell whether anything of it is parked."""
+    row = checkpoints.c
     of_this = (row.projection == projection, row.generation == generation)
-    return update(checkpoints).where(*of_this).values(has_parked=there_are)
+    return update(checkpoints).where(*of_this).values(has_parked=ANY)
 
 
 def _row(projection: str, generation: Generation, record: RecordedEvent, error: str | None) -> dict[str, object]:

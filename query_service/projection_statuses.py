@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from query_service.projection import Projection
 from query_service.projector import Projector
 from query_service.rebuild.service import Rebuilds
-from query_service.tables import checkpoints, parked_events, rebuild_ranges
+from query_service.tables import checkpoints, leases, parked_events, rebuild_ranges
 from shared.database import AnyRow, fetch_all
 from shared.event_log.events import Position
 from shared.event_log.reader import EventLog
@@ -27,6 +27,7 @@ class RebuildStatus(BaseModel):
     state: Literal["requested", "loading", "loaded", "following"] = Field(
         description="`following`: it has what the live one has, and keeps up", examples=["loading"]
     )
+    partitions: int = Field(description="How many partitions it will have", examples=[1])
     events_done: int = Field(description="Events applied so far", examples=[120_000])
     events_total: int = Field(
         description="While loading, about the events that there are to load; otherwise all of the log",
@@ -38,6 +39,17 @@ class RebuildStatus(BaseModel):
     failure: str | None = Field(
         description="Why the last attempt of the replica asked did not come to its end; it is made again",
         examples=[None],
+    )
+
+
+class PartitionStatus(BaseModel):
+    """Where one partition of a projection is."""
+
+    number: int = Field(description="Which one, from 0", examples=[0])
+    position: int = Field(description="The position up to which it has applied its events", examples=[3])
+    holder: UUID | None = Field(
+        description="The replica that projects it; none for a moment, as when it moves from one to another",
+        examples=["0199b7a4-7c00-7000-8000-0000000000f1"],
     )
 
 
@@ -57,11 +69,24 @@ class ProjectionStatus(BaseModel):
     parked: int = Field(
         description="Events that wait, since they or one before them of the same aggregate failed", examples=[0]
     )
+    partitions: list[PartitionStatus] = Field(description="What its aggregates are divided into; mostly one, the whole")
     rebuild: RebuildStatus | None = Field(description="The rebuild under way, if there is one", examples=[None])
     can_undo: bool = Field(description="Whether the tables from before the last rebuild are kept", examples=[False])
     last_rebuild: dict[str, Any] | None = Field(
         description="What the last rebuild found different, and `started_at`, `finished_at`", examples=[None]
     )
+
+
+_CHECKPOINTS = (
+    select(checkpoints, leases.c.holder)
+    .outerjoin(
+        leases,
+        (leases.c.partitions == checkpoints.c.partitions)
+        & (leases.c.partition == checkpoints.c.partition)
+        & (leases.c.expires_at > func.clock_timestamp()),
+    )
+    .order_by(checkpoints.c.projection, checkpoints.c.generation, checkpoints.c.partition)
+)
 
 
 class _Progress(NamedTuple):
@@ -90,8 +115,10 @@ class ProjectionStatuses:
 
     async def list(self) -> "list[ProjectionStatus]":
         """Give the status of every projection; the head is read last, so that no lag is negative."""
-        rows = await fetch_all(self._read_engine, select(checkpoints))
-        generations = {(row.projection, row.generation): row for row in rows}
+        rows = await fetch_all(self._read_engine, _CHECKPOINTS)
+        generations: dict[tuple[str, str], list[AnyRow]] = {}
+        for row in rows:
+            generations.setdefault((row.projection, row.generation), []).append(row)
         parked = await self._parked()
         loads = await self._loads()
         head = await self._log.head()
@@ -100,12 +127,13 @@ class ProjectionStatuses:
     async def _status(
         self,
         projection: Projection,
-        generations: Mapping[tuple[str, str], AnyRow],
+        generations: Mapping[tuple[str, str], Sequence[AnyRow]],
         parked: int,
         loads: Mapping[UUID, _Progress],
         head: Position,
     ) -> ProjectionStatus:
-        live, new = (generations.get((projection.name, generation)) for generation in ("live", "next"))
+        partitions = generations.get((projection.name, "live"), ())
+        live, new = (_last(generations.get((projection.name, generation), ())) for generation in ("live", "next"))
         position = Position(live.position if live else 0)
         waiting = await self._log.read_all(position, 1) if position < head else ()
         lag = (datetime.now(UTC) - waiting[0].recorded_at).total_seconds() if waiting else 0.0
@@ -118,6 +146,9 @@ class ProjectionStatuses:
             lag_events=head - position,
             lag_seconds=max(lag, 0.0),
             parked=parked,
+            partitions=[
+                PartitionStatus(number=row.partition, position=row.position, holder=row.holder) for row in partitions
+            ],
             rebuild=_rebuild(new, loads, head, self._rebuilds.failure if self._rebuilds else None) if new else None,
             can_undo=(projection.name, "previous") in generations,
             last_rebuild=live.report if live else None,
@@ -149,6 +180,11 @@ class ProjectionStatuses:
         return {one.run: _Progress(int(one.done), int(one.total)) for one in found}
 
 
+def _last(partitions: Sequence[AnyRow]) -> AnyRow | None:
+    """Give the row of the partition that is furthest behind; but for positions and holders all of a generation tell the same."""
+    return min(partitions, key=lambda row: row.position, default=None)
+
+
 def _rebuild(new: AnyRow, loads: Mapping[UUID, _Progress], head: Position, failure: str | None) -> RebuildStatus:
     is_loading = new.state == "loading" and new.run in loads
     done, total = loads[new.run] if is_loading else _Progress(new.position, max(new.position, head))
@@ -156,6 +192,7 @@ def _rebuild(new: AnyRow, loads: Mapping[UUID, _Progress], head: Position, failu
     rate = (done - new.started_from) / seconds if seconds > 0 else 0.0
     return RebuildStatus(
         state=new.state,
+        partitions=new.partitions,
         events_done=done,
         events_total=total,
         rate=rate,

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from query_service.parameters import Number, PositionNumber
 from query_service.parking import parked_aggregates
+from query_service.partitions import MOST
 from query_service.projection import Projection
 from query_service.projection_statuses import ProjectionStatus, ProjectionStatuses
 from query_service.rebuild import requests
@@ -32,6 +33,18 @@ class NoParameters(BaseModel):
     """The query of routes that take none; whatever is given is refused by name."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+class RebuildParameters(NoParameters):
+    """How `POST /projections/{name}/rebuild` builds it."""
+
+    partitions: Number | None = Field(
+        default=None,
+        ge=1,
+        le=MOST,
+        description="Partitions to divide it into; without it, as many as it has",
+        examples=[4],
+    )
 
 
 class ParkedParameters(NoParameters):
@@ -105,15 +118,17 @@ async def get_metrics(request: Request) -> Response:
 @operations_router.post(
     "/projections/{name}/rebuild", status_code=202, operation_id="rebuildProjection", summary="Rebuild one"
 )
-async def rebuild_projection(name: Name, _: Annotated[NoParameters, Query()], request: Request) -> ProjectionStatus:
+async def rebuild_projection(
+    name: Name, wanted: Annotated[RebuildParameters, Query()], request: Request
+) -> ProjectionStatus:
     """Build it anew from the whole log, in the background, and have it take the live one's place; queries go on.
 
-    Asked again while that is under way, it goes on. `GET /projections` tells how far it is.
+    Asked again while that is under way, it goes on as it was begun. `GET /projections` tells how far it is.
     """
     projection = _projection(name, request)
     with translate_errors():
         async with request.app.state.read_engine.connect() as connection:
-            await requests.request(connection, [projection])
+            await requests.request(connection, [projection], wanted.partitions)
     return next(status for status in await _statuses(request) if status.name == name)
 
 

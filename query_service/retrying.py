@@ -13,8 +13,8 @@ from query_service.generations import on_generation
 from query_service.isolation import describe
 from query_service.parking import ParkedAggregate, parked_aggregates
 from query_service.projection import DecodedEvent, Projection
-from query_service.projector import RESET
 from query_service.rebuild.requests import tell
+from query_service.tables import RESET
 from shared.database import fetch_all, translate_errors
 from shared.errors import EventSchemaError
 from shared.event_log.events import RecordedEvent, StreamId, Version
@@ -92,9 +92,9 @@ class Retrying:
                 streams = await parking.parked_in_next_alone(connection, name)
             for stream in streams:
                 async with self._engine.begin() as connection:
-                    for checkpoint in await checkpoints.lock(connection, [projection]):
-                        if checkpoint.generation == "next":
-                            await self._retry_in(connection, checkpoint, stream)
+                    following = checkpoints.by_generation(await checkpoints.lock(connection, [projection]))
+                    if partitions := following.get((name, "next")):
+                        await self._retry_in(connection, partitions[0], stream)
 
     async def _next(self, names: Sequence[str], after: int, aggregate_id: UUID | None) -> list[ParkedAggregate]:
         rows = await fetch_all(self._engine, parked_aggregates(names, after, _AT_ONCE, aggregate_id))
@@ -113,7 +113,8 @@ class Retrying:
                     # Built by another version of the code, which alone may bring it along.
                     positions = await parking.waiting(connection, projection.name, "live", stream.aggregate_id)
                     return Retried(0, len(positions))
-                results = {one.generation: await self._retry_in(connection, one, stream) for one in locked}
+                firsts = [those[0] for those in checkpoints.by_generation(locked).values()]
+                results = {one.generation: await self._retry_in(connection, one, stream) for one in firsts}
                 await tell(connection, RESET)
         return results["live"]
 

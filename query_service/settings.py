@@ -27,6 +27,12 @@ class QuerySettings(ServiceSettings):
     poll_interval: float = Field(
         default=1.0, gt=0, le=60, description="Seconds between looks at the log when nothing notifies"
     )
+    lease_seconds: float = Field(
+        default=3.0,
+        ge=0.3,
+        le=60,
+        description="Seconds without a sign of life after which a replica's partitions are projected by others",
+    )
     read_deadline: float = Field(
         default=10.0, gt=0, le=300, description="Seconds in which a read is answered, once the read model is far enough"
     )

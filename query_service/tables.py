@@ -7,6 +7,9 @@ SCHEMA = "read_model"
 CHANNEL = "daicho_projected"
 """NOTIFY channel of what projecting has changed."""
 
+RESET = "reset"
+"""Payload of a notification that the read model was changed otherwise than by the next events."""
+
 metadata = MetaData(schema=SCHEMA)
 
 checkpoints = Table(
@@ -14,6 +17,8 @@ checkpoints = Table(
     metadata,
     Column("projection", Text, primary_key=True),
     Column("generation", Text, primary_key=True, server_default="live"),
+    Column("partition", Integer, primary_key=True, server_default="0"),
+    Column("partitions", Integer, nullable=False, server_default="1"),
     Column("version", Integer, nullable=False),
     Column("position", BigInteger, nullable=False),
     Column("state", Text, nullable=False, server_default="following"),
@@ -23,6 +28,24 @@ checkpoints = Table(
     Column("started_from", BigInteger, nullable=False, server_default="0"),
     Column("report", JSONB(none_as_null=True)),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("partitions", Integer, primary_key=True, autoincrement=False),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("holder", Uuid),
+    Column("fence", BigInteger, nullable=False, server_default="0"),
+    Column("expires_at", DateTime(timezone=True), nullable=False, server_default="-infinity"),
+)
+
+replicas = Table(
+    "replicas",
+    metadata,
+    Column("replica", Uuid, primary_key=True),
+    Column("pid", Integer, nullable=False),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
 )
 
 rebuild_ranges = Table(

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from query_service.checkpoints import Checkpoint
+from query_service.checkpoints import COLUMNS, Checkpoint, checkpoint
 from query_service.generations import on_generation
 from query_service.isolation import Events, Poison, describe, isolate
 from query_service.parking import park
@@ -58,13 +58,7 @@ class RangeLoader:
 
     async def _load_next(self, connection: AsyncConnection, log: AsyncConnection, run: UUID) -> bool:
         async with connection.begin(), log.begin():
-            row = checkpoints.c
-            query = select(row.projection, row.generation, row.version, row.position, row.has_parked)
-            query = query.where(row.run == run).order_by(row.projection)
-            # Whoever gives the run up waits until a range is written, and locks in this order.
-            into = [
-                Checkpoint(*one) for one in await connection.execute(query.with_for_update(key_share=True, read=True))
-            ]
+            into = await _locked(connection, run)
             if not into or any(one.version != self._projections[one.projection].version for one in into):
                 return False
             claimed = await ranges.claim(connection, run)
@@ -121,7 +115,7 @@ class RangeLoader:
                 poison.append(broken)
         if aggregates:
             poison += await isolate(connection, aggregates, partial(loader.write, connection))
-        await park(connection, checkpoint, poison)
+        await park(connection, [checkpoint], poison)
 
     def _loader(self, projection: str) -> Loader:
         loader = self._projections[projection].loader()
@@ -133,6 +127,13 @@ class RangeLoader:
             return DecodedEvent(record, self._events.decode(record))
         except EventSchemaError as error:
             return _Undecodable(record, describe(error))
+
+
+async def _locked(connection: AsyncConnection, run: UUID) -> list[Checkpoint]:
+    """Give the first checkpoint of each generation of a run; whoever gives it up waits until a range is written."""
+    row = checkpoints.c
+    query = select(*COLUMNS).where(row.run == run, row.partition == 0).order_by(row.projection)
+    return list(map(checkpoint, await connection.execute(query.with_for_update(key_share=True, read=True))))
 
 
 class _Undecodable(NamedTuple):

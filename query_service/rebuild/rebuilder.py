@@ -5,23 +5,25 @@ Every step is one transaction that moves the state of a checkpoint; the live gen
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from query_service import checkpoints, generations
+from query_service import checkpoints, generations, leases, parking
 from query_service.batches import Batches
+from query_service.leases import LEASES
 from query_service.projection import Projection
-from query_service.projector import RESET
 from query_service.rebuild import ranges, requests
 from query_service.rebuild.comparison import compare
 from query_service.rebuild.requests import Next
 from query_service.retrying import Retrying
+from query_service.tables import RESET
 from query_service.views import REFRESHING_LOCK
 from shared.backoff import backoff
 from shared.database import sqlstate, translate_errors
@@ -98,7 +100,7 @@ class Rebuilder:
                 if one.version != self._projections[one.projection].version:
                     # Begun by another release.
                     await requests.discard(connection, self._projections[one.projection])
-                    await requests.request(connection, [self._projections[one.projection]])
+                    await requests.request(connection, [self._projections[one.projection]], one.partitions)
                     return True
         for state, do in (
             ("following", self._swap), ("loaded", self._catch_up), ("loading", self._go_on), ("requested", self._begin),
@@ -156,7 +158,8 @@ class Rebuilder:
                 return
             if await ranges.left(connection, run):
                 raise DatabaseUnavailable("the ranges of a rebuild were not all loaded")
-            await requests.set_state(connection, [projection.name for projection in those], "loading", "loaded")
+            names = [projection.name for projection in those]
+            await requests.set_state(connection, names, "loading", "loaded", has_parked=parking.ANY)
 
     async def _index(self, projection: Projection) -> bool:
         """Make one index, if there is one to make.
@@ -176,6 +179,7 @@ class Rebuilder:
                 pass
         async with self._engine.begin() as connection:
             await requests.set_state(connection, [one.projection for one in loaded], "loaded", "following")
+            await requests.tell(connection, LEASES)
 
     async def _swap(self, following: Sequence[Next]) -> None:
         """Hold each generation against the live one, then have it take its place."""
@@ -192,16 +196,27 @@ class Rebuilder:
             _logger.warning("projection %s was rebuilt: %s", projection.name, report)
 
     async def _compare(self, projection: Projection) -> dict[str, Any]:
-        """Compare at one position, to which both move together; a live one of another version stays where it is."""
-        async with self._engine.connect() as connection:
+        """Compare at one position; a live one of another version stays where it is."""
+        async with self._snapshot(projection) as connection:
+            positions = await _positions(connection, projection)
+            live, new = positions["live"], positions.get("next")
+            if new is None or len({*live, *new}) > 1:
+                return {"compared": False, "live_position": live.least, "position": new and new.least}
+            tables = {table.name: await compare(connection, table) for table in projection.tables}
+        return {"compared": True, "position": new.least, "tables": tables}
+
+    @asynccontextmanager
+    async def _snapshot(self, projection: Projection) -> AsyncIterator[AsyncConnection]:
+        """Give a connection whose transaction sees all partitions of both generations at one position."""
+        async with self._engine.connect() as connection, AsyncExitStack() as paused:
+            await leases.pause(await paused.enter_async_context(self._engine.begin()))
             await self._bring_together(connection, projection)
             await connection.execution_options(isolation_level="REPEATABLE READ")
             async with connection.begin():
-                positions = await _positions(connection, projection)
-                if positions["live"] != positions.get("next"):
-                    return {"compared": False, "live_position": positions["live"], "position": positions.get("next")}
-                tables = {table.name: await compare(connection, table) for table in projection.tables}
-        return {"compared": True, "position": positions["next"], "tables": tables}
+                # PostgreSQL takes the snapshot with the first query.
+                await connection.execute(select(1))
+                await paused.aclose()
+                yield connection
 
     async def _bring_together(self, connection: AsyncConnection, projection: Projection) -> None:
         """Apply batches until both generations are at one position; the one that is ahead waits for the other."""
@@ -226,34 +241,43 @@ class Rebuilder:
 
     async def _make_views(self, projection: Projection) -> None:
         """Make the views over the next generation, of a moment when it is where the live one's checkpoint says."""
-        async with self._engine.connect() as connection:
-            await self._batches.apply_patiently(connection)
-            await connection.execution_options(isolation_level="REPEATABLE READ")
-            async with connection.begin():
-                await generations.create_views(connection, projection.tables)
+        async with self._snapshot(projection) as connection:
+            await generations.create_views(connection, projection.tables)
 
     async def _try_swap(self, projection: Projection, report: dict[str, Any]) -> bool:
         """Swap, unless queries hold on to the tables, or the live generation is ahead."""
-        async with self._engine.connect() as connection:
-            await self._batches.apply_patiently(connection)
-            try:
-                async with connection.begin():
-                    following = await checkpoints.lock(connection, [projection])
-                    positions = {one.generation: one.position for one in following}
-                    if "next" not in positions or positions["next"] < positions.get("live", Position(0)):
-                        return "next" not in positions
-                    await generations.swap(connection, projection.tables)
-                    await requests.take_over(connection, projection, report)
-                    await requests.tell(connection, RESET)
-            except Exception as error:
-                if sqlstate(error) != _LOCK_NOT_AVAILABLE:
-                    raise
-                return False
+        try:
+            async with self._engine.begin() as connection:
+                await leases.pause(connection)
+                async with self._engine.connect() as other:
+                    await self._bring_together(other, projection)
+                await checkpoints.lock(connection, [projection])
+                positions = await _positions(connection, projection)
+                live, new = positions.get("live"), positions.get("next")
+                if new is None or (live and new.least < live.most):
+                    return new is None
+                await generations.swap(connection, projection.tables)
+                await requests.take_over(connection, projection, report)
+                await requests.tell(connection, RESET)
+        except Exception as error:
+            if sqlstate(error) != _LOCK_NOT_AVAILABLE:
+                raise
+            return False
         return True
 
 
-async def _positions(connection: AsyncConnection, projection: Projection) -> dict[str, int]:
-    return {one.generation: one.position for one in await checkpoints.find(connection, projection)}
+class _Positions(NamedTuple):
+    """Between which positions the partitions of a generation are."""
+
+    least: Position
+    most: Position
+
+
+async def _positions(connection: AsyncConnection, projection: Projection) -> dict[str, _Positions]:
+    positions: dict[str, list[Position]] = defaultdict(list)
+    for one in await checkpoints.find(connection, projection):
+        positions[one.generation].append(one.position)
+    return {generation: _Positions(min(some), max(some)) for generation, some in positions.items()}
 
 
 def _written_by_key(projection: Projection) -> list[Any]:

@@ -5,8 +5,8 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import delete, func, literal, select, update
-from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy import Integer, Text, bindparam, delete, func, literal, select, text, update
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from query_service import generations
@@ -18,6 +18,21 @@ from shared.event_log.events import Position
 
 REQUESTED = "rebuild"
 """Payload of a notification that there is something to be rebuilt."""
+
+
+_REQUEST = text("""
+WITH first AS (
+    INSERT INTO read_model.checkpoints (projection, generation, partition, partitions, version, position, state)
+    SELECT :name, 'next', 0, coalesce(:partitions, max(partitions), 1), :version, 0, 'requested'
+    FROM read_model.checkpoints WHERE projection = :name AND generation = 'live'
+    ON CONFLICT DO NOTHING RETURNING *
+), others AS (
+    INSERT INTO read_model.checkpoints (projection, generation, partition, partitions, version, position, state)
+    SELECT projection, generation, number, partitions, version, position, state
+    FROM first, generate_series(1, partitions - 1) AS number
+)
+SELECT FROM first
+""").bindparams(bindparam("name", type_=Text), bindparam("partitions", type_=Integer))
 
 
 class NothingToUndo(DaichoError):
@@ -32,19 +47,21 @@ class Next(NamedTuple):
 
     projection: str
     version: int
+    partitions: int
     position: Position
     state: State
     run: UUID | None
 
 
-async def request(connection: AsyncConnection, projections: Sequence[Projection]) -> None:
-    """Have these rebuilt; those that are being rebuilt already go on."""
-    rows = [
-        {"projection": p.name, "generation": "next", "version": p.version, "position": 0, "state": "requested"}
-        for p in projections
-    ]
-    statement = insert(checkpoints).on_conflict_do_nothing().returning(checkpoints.c.projection)
-    if (await connection.execute(statement, rows)).all():
+async def request(
+    connection: AsyncConnection, projections: Sequence[Projection], partitions: int | None = None
+) -> None:
+    """Have these rebuilt, in so many partitions, None: in as many as they have; what is being rebuilt already goes on."""
+    requested = False
+    for one in projections:
+        values = {"name": one.name, "version": one.version, "partitions": partitions}
+        requested |= (await connection.execute(_REQUEST, values)).rowcount > 0
+    if requested:
         await tell(connection, REQUESTED)
 
 
@@ -65,15 +82,18 @@ async def request_outdated(
 async def under_way(connection: AsyncConnection) -> list[Next]:
     """Give the next generations there are."""
     row = checkpoints.c
-    query = select(row.projection, row.version, row.position, row.state, row.run).where(row.generation == "next")
-    return [Next(*found) for found in await connection.execute(query.order_by(row.projection))]
+    of_all = (row.projection, row.version, row.partitions)
+    query = select(*of_all, func.min(row.position), row.state, row.run).where(row.generation == "next")
+    query = query.group_by(*of_all, row.state, row.run).order_by(row.projection)
+    return [Next(*found) for found in await connection.execute(query)]
 
 
 async def lock_next(connection: AsyncConnection, names: Collection[str], state: State) -> set[str]:
     """Give those whose next generation is in this state still, and is until the transaction ends."""
     row = checkpoints.c
     query = select(row.projection).where(row.projection.in_(names), row.generation == "next", row.state == state)
-    return set((await connection.execute(query.order_by(row.projection).with_for_update())).scalars())
+    query = query.order_by(row.projection, row.partition).with_for_update()
+    return set((await connection.execute(query)).scalars())
 
 
 async def set_state(
@@ -91,7 +111,8 @@ async def set_state(
 async def _lock(connection: AsyncConnection, name: str) -> None:
     """Lock a projection's checkpoints before its tables, as whoever projects does."""
     row = checkpoints.c
-    query = select(row.projection).where(row.projection == name, row.generation != "live").order_by(row.generation)
+    query = select(row.projection).where(row.projection == name, row.generation != "live")
+    query = query.order_by(row.generation, row.partition)
     await connection.execute(query.with_for_update())
 
 
@@ -127,8 +148,8 @@ async def undo(connection: AsyncConnection, projection: Projection) -> None:
     """
     row = checkpoints.c
     await _lock(connection, projection.name)
-    kept = select(row.version).where(row.projection == projection.name, row.generation == "previous")
-    if (await connection.execute(kept)).scalar_one_or_none() != projection.version:
+    kept = select(func.max(row.version)).where(row.projection == projection.name, row.generation == "previous")
+    if await connection.scalar(kept) != projection.version:
         raise NothingToUndo(projection.name)
     await discard(connection, projection)
     await generations.restore(connection, projection.tables)

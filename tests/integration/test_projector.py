@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from prometheus_client import CollectorRegistry
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -16,12 +17,16 @@ from query_service import checkpoints
 from query_service.answer_cache import AnswerCache
 from query_service.batches import Applied, Batches
 from query_service.freshness import Freshness
+from query_service.leases import Leases
 from query_service.orders.aggregate import ORDERS
+from query_service.partitions import WHOLE
 from query_service.projected_position import ProjectedPosition
 from query_service.projection import DecodedEvent
 from query_service.projector import Projector
+from query_service.telemetry import ProjectionTelemetry
 from shared.event_log.events import Position, StreamId, Version
 from shared.orders.events import EVENTS, OrderCancelled, OrderConfirmed, OrderShipped
+from shared.tracing import Tracing
 from tests.support.apps import query_service
 from tests.support.databases import connected
 from tests.support.events import an_event
@@ -134,7 +139,14 @@ async def test_the_projector_goes_on_after_a_batch_that_bytes_cut_short(database
         await Projecting(engine, read_engine).register()
         projected = ProjectedPosition(1)
         batches = Batches(store, EVENTS, ORDERS.projections, 1000, max_bytes=1)
-        projector = Projector(batches, read_engine, Freshness(engine, projected, AnswerCache(0)), poll_interval=3600)
+        async with connected(database, 1, autocommit=False) as lease_engine, lease_engine.connect() as connection:
+            leases = Leases(lease_engine, uuid4(), batches.is_superseded, 3600)
+            await leases.look(connection)
+            assert set(leases.held) == {WHOLE}
+        freshness = Freshness(engine, projected, AnswerCache(0))
+        projector = Projector(
+            batches, read_engine, freshness, leases, 3600, ProjectionTelemetry(CollectorRegistry(), Tracing())
+        )
         running = asyncio.create_task(projector.run())
 
         async def is_at_head() -> bool:
@@ -192,7 +204,7 @@ async def test_tables_of_another_code_version_are_left_alone(database: str, engi
         await projecting.register()
         one.version = 2
         await projecting.register()
-        assert await projecting.apply_next() == Applied(0, Position(0), {})
+        assert await projecting.apply_next() == Applied(0, {}, {})
     assert one.calls == 0
 
 

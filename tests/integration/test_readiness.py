@@ -2,16 +2,18 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, insert, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from command_service.postgres_store import PostgresEventStore
 from query_service import projection_health, projection_statuses
-from query_service.projector import PROJECTING_LOCK
+from query_service.tables import leases, replicas
 from tests.support.apps import query_service
 from tests.support.databases import connected
 from tests.support.documented import watched
@@ -27,11 +29,16 @@ BATCH = 20
 
 @asynccontextmanager
 async def nobody_projects(engine: AsyncEngine) -> AsyncIterator[None]:
-    """Keep the lock of whoever projects, as a replica does that hangs."""
+    """Hold the lease of whoever projects, as a replica does that hangs."""
+    replica, for_ever = uuid4(), datetime.max.replace(tzinfo=UTC)
+    held = {"partitions": 1, "partition": 0, "holder": replica, "fence": 1, "expires_at": for_ever}
     async with engine.connect() as holder:
-        await holder.execute(select(func.pg_advisory_lock(PROJECTING_LOCK)))
+        there = {"replica": replica, "pid": func.pg_backend_pid(), "expires_at": for_ever}
+        await holder.execute(insert(replicas).values(there))
+        await holder.execute(insert(leases).values(held))
         yield
-        await holder.execute(select(func.pg_advisory_unlock(PROJECTING_LOCK)))
+        await holder.execute(delete(replicas).where(replicas.c.replica == replica))
+        await holder.execute(update(leases).values(holder=None, fence=2))
 
 
 async def ready(http: httpx.AsyncClient, status: int, state: str) -> Mapping[str, Any]:

@@ -5,7 +5,7 @@ from prometheus_client import generate_latest
 
 from command_service.app import create_app as create_command_app
 from query_service.app import create_app as create_query_app
-from query_service.projection_statuses import ProjectionStatus
+from query_service.projection_statuses import PartitionStatus, ProjectionStatus
 from shared.event_log.events import StreamId
 from shared.ids import new_id
 from tests.support.apps import command_settings, query_settings
@@ -23,6 +23,7 @@ _STATUS = ProjectionStatus(
     lag_events=0,
     lag_seconds=0.0,
     parked=0,
+    partitions=[PartitionStatus(number=0, position=1, holder=None)],
     rebuild=None,
     can_undo=False,
     last_rebuild=None,

@@ -1,12 +1,12 @@
 """The read model of coupons.
 
-Revision ID: 0005
+Revision ID: 0006
 """
 
 from migrations.sql import run_file
 
-revision = "0005"
-down_revision = "0004"
+revision = "0006"
+down_revision = "0005"
 branch_labels = None
 depends_on = None
 
