@@ -19,11 +19,11 @@ from query_service.partitions import Partition, hash_of
 from query_service.projection import DecodedEvent
 from query_service.rebuild.rebuilder import Rebuilder
 from shared.event_log.reader import PostgresEventLog
-from shared.orders.events import EVENTS
+from shared.orders.events import EVENTS, OrderCancelled, OrderConfirmed, OrderShipped
 from tests.support.apps import query_service
 from tests.support.databases import connected
 from tests.support.http import get
-from tests.support.orders import append_orders
+from tests.support.orders import append_orders, commit, placed
 from tests.support.partitioned import Replica, divide, expire
 from tests.support.rebuilding import rebuilding
 from tests.support.replay import assert_read_models_equal_a_replay
@@ -187,6 +187,29 @@ async def test_batches_of_two_replicas_go_on_at_once_unless_they_might_deadlock(
         gate.opened.set()
         assert (await applying).events
         assert (await beside).events
+
+
+async def test_sums_are_added_to_in_the_order_of_their_keys(
+    engine: AsyncEngine, read_engine: AsyncEngine, store: PostgresEventStore, replicas: Sequence[Replica]
+) -> None:
+    """So those who apply batches at once do not deadlock: who waits for one row has none of those behind it."""
+    one, _ = replicas
+    await one.look()
+    for _ in range(2):
+        await store.append(
+            [commit(uuid4(), 0, placed(), OrderConfirmed(), OrderShipped(carrier=None, tracking_number=None))]
+        )
+        await store.append([commit(uuid4(), 0, placed(), OrderCancelled(reason="late"))])
+    await one.apply()
+    row = "SELECT FROM read_model.order_totals WHERE status = :status FOR UPDATE"
+    async with read_engine.connect() as holder:
+        await holder.execute(text(row), {"status": "cancelled"})
+        applying = asyncio.create_task(one.apply())
+        await wait_until(lambda: is_waiting(engine), "the batch waits for the row of cancelled orders")
+        async with engine.connect() as connection:
+            await connection.execute(text(f"{row} NOWAIT"), {"status": "shipped"})
+    assert (await applying).events
+    await assert_read_models_equal_a_replay(engine)
 
 
 async def test_who_stands_aside_leaves_its_leases_to_others(replicas: Sequence[Replica]) -> None:
