@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from query_service.parameters import Number, PositionNumber
+from query_service.parameters import IN_DIGITS, Number, PositionNumber
 from query_service.parking import parked_aggregates
 from query_service.partitions import MOST
 from query_service.projection import Projection
@@ -38,10 +38,8 @@ class NoParameters(BaseModel):
 class RebuildParameters(NoParameters):
     """How `POST /projections/{name}/rebuild` builds it."""
 
-    partitions: Number | None = Field(
+    partitions: Annotated[int, Field(ge=1, le=MOST), IN_DIGITS] | None = Field(
         default=None,
-        ge=1,
-        le=MOST,
         description="Partitions to divide it into; without it, as many as it has",
         examples=[4],
     )
