@@ -79,7 +79,7 @@ bench-growth: $(BENCH) ## logs of 100,000 to 10,000,000 events, and an hour's wo
 
 requirements: $(DEV) ## pin the requirements of pyproject.toml anew
 	$(PIP) install pip-tools
-	for part in "dev --extra dev" "runtime --constraint requirements/dev.txt" "bench --extra bench --constraint requirements/dev.txt"; do set -- $$part; out=$$1; shift; \
+	for part in "dev --extra dev" "runtime --constraint requirements/dev.txt" "nats --extra nats --constraint requirements/dev.txt" "bench --extra bench --constraint requirements/dev.txt"; do set -- $$part; out=$$1; shift; \
 	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras --no-header --no-emit-index-url \
 	--no-emit-find-links --no-emit-trusted-host $$* --output-file requirements/$$out.txt pyproject.toml; done
 

@@ -21,6 +21,7 @@ from query_service.projected_position import ProjectedPosition
 from query_service.projection import DecodedEvent
 from query_service.projector import Projector
 from shared.event_log.events import Position, StreamId, Version
+from shared.event_log.reader import PostgresEventLog
 from shared.orders.events import EVENTS, OrderCancelled, OrderConfirmed, OrderShipped
 from tests.support.apps import query_service
 from tests.support.databases import connected
@@ -134,7 +135,9 @@ async def test_the_projector_goes_on_after_a_batch_that_bytes_cut_short(database
         await Projecting(engine, read_engine).register()
         projected = ProjectedPosition(1)
         batches = Batches(store, EVENTS, ORDERS.projections, 1000, max_bytes=1)
-        projector = Projector(batches, read_engine, Freshness(engine, projected, AnswerCache(0)), poll_interval=3600)
+        projector = Projector(
+            batches, read_engine, Freshness(PostgresEventLog(engine), projected, AnswerCache(0)), poll_interval=3600
+        )
         running = asyncio.create_task(projector.run())
 
         async def is_at_head() -> bool:
