@@ -55,7 +55,7 @@ walks: $(DEV) ## the documentation's walks and the generated clients, as parts o
 	$(BIN)/python -m pytest -m load -rP tests/end_to_end/test_tutorial.py tests/end_to_end/test_demo.py tests/end_to_end/test_generated_client.py
 
 faults: $(DEV) ## real processes under load and faults: a fixed seed and three at random, and builds broken on purpose
-	$(BIN)/python -m pytest -m faults --session-timeout 600 $(ARGS)
+	$(BIN)/python -m pytest -m faults --session-timeout 900 $(ARGS)
 
 docs: $(DEV) ## the documentation as a site, in .site/
 	$(BIN)/sphinx-build --quiet --fresh-env --fail-on-warning docs $(SITE)

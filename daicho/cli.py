@@ -74,10 +74,11 @@ def demo(
 def migrate() -> None:
     """Bring both schemas of the database to what this release needs; without a server's URL, those of .data.
 
-    With DAICHO_COMMAND_ROLE_PASSWORD and DAICHO_QUERY_ROLE_PASSWORD set, the services' roles may log in with them.
+    With DAICHO_EVENT_SOURCE set, that of the read model alone. With DAICHO_COMMAND_ROLE_PASSWORD and DAICHO_QUERY_ROLE_PASSWORD set, the services' roles may log in with them.
     """
-    run(run_migrate(load(OperatorSettings)))
-    typer.echo("both schemas are at head")
+    settings = load(OperatorSettings)
+    run(run_migrate(settings))
+    typer.echo("both schemas are at head" if settings.event_source is None else "the read model's schema is at head")
 
 
 @app.command(epilog="Example: daicho events --follow --type OrderShipped --json")

@@ -8,14 +8,14 @@ or out of order: what is not next is refused, and the relay goes on from where t
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 import nats.errors
 
 from shared.backoff import backoff
 from shared.errors import DatabaseUnavailable, Overloaded
-from shared.event_log.events import Position
+from shared.event_log.events import Position, RecordedEvent
 from shared.event_log.reader import EventLog
 from shared.jetstream.connection import Connection, translate_errors
 from shared.jetstream.errors import StreamUnfit
@@ -28,7 +28,7 @@ _logger = logging.getLogger(__name__)
 
 WINDOW_EVENTS = 1000
 WINDOW_BYTES = 4 * 1024 * 1024
-"""How much is read and published at once; two windows are on their way at most (I10)."""
+"""How much is read and published at once; three windows are in memory at most, and two on their way (I10)."""
 
 
 class Relay:
@@ -93,18 +93,17 @@ class Relay:
         return position
 
     async def _follow(self, position: Position) -> None:
-        """Publish what is past a position, and what comes; while one window waits for its answers, send the next."""
+        """Publish what is past a position, and what comes; meanwhile the next is read, and what was before is answered."""
         publisher = Publisher(await self._connection.client(), self._stream.name)
         await publisher.listen()
         on_its_way: deque[tuple[Window, Position]] = deque()
+        events = await self._read(position)
         while True:
-            self._woken.clear()
-            events = await self._log.read_all(position, WINDOW_EVENTS, max_bytes=WINDOW_BYTES)
             if events:
                 position = events[-1].position
-                on_its_way.append((await publisher.publish(events), position))
-            is_full = len(events) == WINDOW_EVENTS
-            while len(on_its_way) > is_full:
+                window, events = await asyncio.gather(publisher.publish(events), self._read(position))
+                on_its_way.append((window, position))
+            while len(on_its_way) > bool(events):
                 window, end = on_its_way.popleft()
                 await publisher.settle(window)
                 await self._tell(end)
@@ -112,6 +111,11 @@ class Relay:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._poll_interval):
                         await self._woken.wait()
+                events = await self._read(position)
+
+    async def _read(self, position: Position) -> Sequence[RecordedEvent]:
+        self._woken.clear()
+        return await self._log.read_all(position, WINDOW_EVENTS, max_bytes=WINDOW_BYTES)
 
     async def _tell(self, position: Position) -> None:
         """Tell that everything up to a position is in the stream."""

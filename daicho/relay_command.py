@@ -18,6 +18,7 @@ from shared.database import create_engine, translate_errors
 from shared.event_log.events import Position
 from shared.event_log.listener import EventListener
 from shared.event_log.reader import PostgresEventLog
+from shared.process import tune_garbage_collector
 from shared.schema import EVENT_STORE
 from shared.supervision import Supervisor
 
@@ -52,6 +53,7 @@ async def run_relay(settings: OperatorSettings) -> None:
         supervisor.start("listener", EventListener(listen, woken.set).run)
         told = _Told(address.stream)
         relay = Relay(PostgresEventLog(engine), connection, settings.nats_replicas, woken, told.relayed)
+        tune_garbage_collector()
         with refusals():
             await relay.run(turn.wait)
 

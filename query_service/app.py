@@ -15,7 +15,7 @@ from query_service.batches import Batches
 from query_service.conditional import ConditionalAnswers
 from query_service.engines import Engines, create_engines
 from query_service.event_catalogue import asyncapi_document
-from query_service.event_pages import EventPages
+from query_service.event_source import EventSource, jetstream_source, postgres_source
 from query_service.event_stream_api import router as event_stream_router
 from query_service.event_streams import EventStreams, StreamLimits
 from query_service.events_api import catalogue_router as event_catalogue_router
@@ -39,10 +39,9 @@ from query_service.retrying import Retrying
 from query_service.settings import QuerySettings
 from query_service.tables import CHANNEL
 from query_service.views import ViewRefresher
-from shared.event_log.listener import EventListener, Listener
-from shared.event_log.reader import PostgresEventLog
+from shared.event_log.listener import Listener
 from shared.event_log.registry import EventRegistry
-from shared.schema import EVENT_STORE, READ_MODEL
+from shared.schema import READ_MODEL
 from shared.supervision import Supervisor
 from shared.web.access import OPEN, OPERATIONS, Guarded, needs
 from shared.web.admission import Admission, Bounds
@@ -54,19 +53,18 @@ AGGREGATES: Sequence[Aggregate] = (ORDERS,)
 def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREGATES) -> FastAPI:
     """Build the service; it connects when its lifespan starts, and refuses to start off schema head."""
     engines = create_engines(settings)
-    log = PostgresEventLog(engines.log)
+    aggregate_types = [aggregate.aggregate_type for aggregate in aggregates]
+    source = _source(settings, engines, aggregate_types)
     projections = [projection for aggregate in aggregates for projection in aggregate.projections]
     registry = EventRegistry.union(aggregate.events for aggregate in aggregates)
     admission = Admission(_bounds(settings), uncounted=["/events/stream"])
     projected = ProjectedPosition(settings.max_waiting_reads, admission.waiting)
     cache = AnswerCache(settings.answer_cache_bytes)
-    batches = Batches(PostgresEventLog(engines.project_log), registry, projections, settings.projection_batch)
-    freshness = Freshness(PostgresEventLog(engines.project_log), projected, cache)
+    batches = Batches(source.projected_log, registry, projections, settings.projection_batch)
+    freshness = Freshness(source.projected_log, projected, cache)
     projector = Projector(batches, engines.project, freshness, settings.poll_interval)
-    aggregate_types = [aggregate.aggregate_type for aggregate in aggregates]
-    streams = EventStreams(EventPages(engines.stream, aggregate_types), registry, _stream_limits(settings))
-    listener = EventListener(engines.listen, _each(projector.wake, streams.tail.wake))
-    rebuilds = _rebuilds(settings, engines, registry, aggregates)
+    streams = EventStreams(source.streamed_pages, registry, _stream_limits(settings))
+    rebuilds = _rebuilds(settings, source, engines, registry, aggregates)
     refreshed = ProjectedPosition(settings.max_waiting_reads, admission.waiting)
     views = {view: of for aggregate in aggregates for view, of in aggregate.views.items()}
     refresher = ViewRefresher(engines.refresh, views, projected, refreshed, settings.refresh_seconds)
@@ -79,7 +77,7 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
     supervisor = Supervisor()
     background = {
         "projector": projector.run,
-        "listener": listener.run,
+        "listener": source.listening(_each(projector.wake, streams.tail.wake)),
         "listener to other replicas": projected_listener.run,
         "rebuilds": rebuilds.run,
         "views": refresher.run,
@@ -91,7 +89,8 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
         async with AsyncExitStack() as stack:
             for engine in engines:
                 stack.push_async_callback(engine.dispose)
-            await EVENT_STORE.require_head(engines.log)
+            stack.push_async_callback(source.close)
+            await source.open()
             await READ_MODEL.require_head(engines.read)
             async with engines.project.begin() as connection:
                 await checkpoints.register(connection, projections)
@@ -112,7 +111,7 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
         drain_seconds=settings.drain_seconds,
         end=_each(streams.tail.close, projected.close, refreshed.close),
         checks={
-            "event store schema": lambda: EVENT_STORE.require_head(engines.log),
+            source.checked: source.require,
             "read model schema": lambda: READ_MODEL.require_head(engines.read),
             "background tasks": supervisor.check,
             "projector": projector.check,
@@ -129,14 +128,14 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
     app.state.grouped_reads = GroupedReads(engines.read)
     app.state.projected = projected
     app.state.views = refresher
-    app.state.event_log = log
+    app.state.event_log = source.log
     app.state.event_registry = registry
-    app.state.event_pages = EventPages(engines.log, aggregate_types)
+    app.state.event_pages = source.pages
     app.state.event_streams = streams
     app.state.event_catalogue = asyncapi_document({one.aggregate_type: one.events for one in aggregates})
-    app.state.retrying = Retrying(log, registry, projections, engines.retry)
+    app.state.retrying = Retrying(source.log, registry, projections, engines.retry)
     app.state.projections = {projection.name: projection for projection in projections}
-    app.state.projection_statuses = ProjectionStatuses(log, engines.read, projections, projector, rebuilds)
+    app.state.projection_statuses = ProjectionStatuses(source.log, engines.read, projections, projector, rebuilds)
     mount_dashboard(app, settings.command_url)
     return app
 
@@ -154,17 +153,26 @@ def _routers(aggregates: Sequence[Aggregate]) -> Sequence[Guarded]:
     ]
 
 
+def _source(settings: QuerySettings, engines: Engines, aggregate_types: Sequence[str]) -> EventSource:
+    if settings.event_source is not None:
+        return jetstream_source(settings, settings.event_source, aggregate_types)
+    return postgres_source(engines.log, engines.project_log, engines.stream, engines.listen, aggregate_types)
+
+
 def _rebuilds(
-    settings: QuerySettings, engines: Engines, registry: EventRegistry, aggregates: Sequence[Aggregate]
+    settings: QuerySettings,
+    source: EventSource,
+    engines: Engines,
+    registry: EventRegistry,
+    aggregates: Sequence[Aggregate],
 ) -> Rebuilds:
-    log = PostgresEventLog(engines.log)
     projections = [projection for aggregate in aggregates for projection in aggregate.projections]
     rebuilder = Rebuilder(
-        log,
-        engines.log,
+        source.log,
+        source.tables,
         engines.rebuild,
         {aggregate.aggregate_type: aggregate.projections for aggregate in aggregates},
-        Batches(log, registry, projections, settings.projection_batch),
+        Batches(source.log, registry, projections, settings.projection_batch),
         LoadProcesses(settings).load,
         timedelta(seconds=settings.keep_previous),
     )

@@ -40,7 +40,7 @@ def template(postgres: Server) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def nats_server() -> Iterator[Nats]:
-    with nats() as running:
+    with nats(max_payload="16MB") as running:
         yield running
 
 

@@ -68,14 +68,18 @@ class Nats:
 
 
 @contextmanager
-def nats(nodes: int = 1, *arguments: str) -> Iterator[Nats]:
+def nats(nodes: int = 1, *arguments: str, max_payload: str = "1MB") -> Iterator[Nats]:
     """Run so many servers as one cluster while this lasts."""
     with TemporaryDirectory(prefix="daicho-nats-") as folder:
+        configuration = Path(folder) / "nats.conf"
+        configuration.write_text(f"max_payload: {max_payload}\n", encoding="utf-8")
         ports, routes = [free_port() for _ in range(nodes)], [free_port() for _ in range(nodes)]
         together = ",".join(f"nats://127.0.0.1:{route}" for route in routes)
         servers = []
         for number, (port, route) in enumerate(zip(ports, routes, strict=True)):
             alone = [
+                "-c",
+                str(configuration),
                 "-a",
                 "127.0.0.1",
                 "-p",
