@@ -3,8 +3,8 @@ FROM python:3.13-slim-bookworm AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN python -m venv /opt/daicho
 WORKDIR /src
-COPY requirements/traces.txt requirements/traces.txt
-RUN /opt/daicho/bin/python -m pip install --require-hashes --requirement requirements/traces.txt
+COPY requirements/image.txt requirements/image.txt
+RUN /opt/daicho/bin/python -m pip install --require-hashes --requirement requirements/image.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY shared shared
 COPY command_service command_service

@@ -58,7 +58,7 @@ walks: $(DEV) ## the documentation's walks, the generated clients, an upgrade, a
 		tests/end_to_end/test_upgrade.py tests/end_to_end/test_containers.py
 
 faults: $(DEV) ## real processes under load and faults: a fixed seed and three at random, and builds broken on purpose
-	$(BIN)/python -m pytest -m faults --session-timeout 600 $(ARGS)
+	$(BIN)/python -m pytest -m faults --session-timeout 900 $(ARGS)
 
 docs: $(DEV) ## the documentation as a site, in .site/
 	$(BIN)/sphinx-build --quiet --fresh-env --fail-on-warning docs $(SITE)
@@ -82,7 +82,8 @@ bench-growth: $(BENCH) ## logs of 100,000 to 10,000,000 events, and an hour's wo
 
 requirements: $(DEV) ## pin the requirements of pyproject.toml anew
 	$(PIP) install pip-tools
-	for part in "dev --extra dev --extra traces" "runtime --constraint requirements/dev.txt" "traces --extra traces --constraint requirements/dev.txt" "bench --extra bench --constraint requirements/dev.txt"; do set -- $$part; out=$$1; shift; \
+	for part in "dev --extra dev --extra traces --extra nats" "runtime --constraint requirements/dev.txt" "traces --extra traces --constraint requirements/dev.txt" \
+	"nats --extra nats --constraint requirements/dev.txt" "image --extra nats --extra traces --constraint requirements/dev.txt" "bench --extra bench --constraint requirements/dev.txt"; do set -- $$part; out=$$1; shift; \
 	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras --no-header --no-emit-index-url \
 	--no-emit-find-links --no-emit-trusted-host $$* --output-file requirements/$$out.txt pyproject.toml; done
 

@@ -26,6 +26,7 @@ from benchmarks.aims import (
     processes,
     queries,
     rebuild,
+    relay,
     snapshots,
 )
 from benchmarks.context import Context
@@ -36,7 +37,7 @@ from daicho.settings import OperatorSettings
 
 Measure = Callable[[Context], Awaitable[list[Result]]]
 
-_MODULES = (place_orders, decisions, library, batch, live, rebuild, queries, lag, processes, snapshots)
+_MODULES = (place_orders, decisions, library, batch, live, rebuild, queries, lag, processes, relay, snapshots)
 BENCHMARKS: dict[str, Measure] = {module.__name__.rpartition(".")[2]: module.measure for module in _MODULES}
 GROWTH = "growth"
 

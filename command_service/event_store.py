@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from shared.event_log.events import EventId, NewEvent, Position, StreamId, Version
+from shared.event_log.events import EventId, NewEvent, Position, RecordedEvent, StreamId, Version
 from shared.event_log.reader import EventLog
 
 
@@ -64,6 +64,10 @@ Outcome = Appended | Duplicate | Conflict | EventIdTaken
 
 class EventStore(EventLog, Protocol):
     """A log that can be appended to."""
+
+    async def find_event(self, event_id: EventId) -> RecordedEvent | None:
+        """Give the event of this id, wherever it is in the log."""
+        ...
 
     async def append(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
         """Append commits, at most one per stream, in one transaction; give the outcome of each, in order.

@@ -46,8 +46,12 @@ class InMemoryEventStore:
         return found
 
     async def find_event(self, event_id: EventId) -> RecordedEvent | None:
-        """See `EventLog.find_event`."""
+        """See `EventStore.find_event`."""
         return self._by_id.get(event_id)
+
+    async def touched(self, after: Position, upto: Position) -> frozenset[StreamId]:
+        """See `EventLog.touched`."""
+        return frozenset(event.stream for event in self._log[after:upto])
 
     async def head(self) -> Position:
         """See `EventLog.head`."""

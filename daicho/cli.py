@@ -16,6 +16,7 @@ from daicho.log_commands import run_export, run_import, run_verify
 from daicho.migrate import run_migrate
 from daicho.parked_command import run_parked_discard, run_parked_list, run_parked_retry
 from daicho.rebuild_command import Instead, run_rebuild
+from daicho.relay_command import run_relay
 from daicho.running import run
 from daicho.settings import OperatorSettings
 from daicho.snapshots_command import run_snapshots_drop, run_snapshots_status
@@ -74,10 +75,11 @@ def demo(
 def migrate() -> None:
     """Bring both schemas of the database to what this release needs; without a server's URL, those of .data.
 
-    With DAICHO_COMMAND_ROLE_PASSWORD and DAICHO_QUERY_ROLE_PASSWORD set, the services' roles may log in with them.
+    With DAICHO_EVENT_SOURCE set, that of the read model alone. With DAICHO_COMMAND_ROLE_PASSWORD and DAICHO_QUERY_ROLE_PASSWORD set, the services' roles may log in with them.
     """
-    run(run_migrate(load(OperatorSettings)))
-    typer.echo("both schemas are at head")
+    settings = load(OperatorSettings)
+    run(run_migrate(settings))
+    typer.echo("both schemas are at head" if settings.event_source is None else "the read model's schema is at head")
 
 
 @app.command(epilog="Example: daicho events --follow --type OrderShipped --json")
@@ -130,6 +132,15 @@ def export(
 def import_(file: Annotated[Path, typer.Argument(help="A file that `daicho export` wrote.")]) -> None:
     """Read an exported log into an empty one, which is made where there is none: all of it and verified, or nothing."""
     run(run_import(load(OperatorSettings), file))
+
+
+@app.command(epilog="Example: DAICHO_RELAY_TO=nats://127.0.0.1:4222 daicho relay")
+def relay() -> None:
+    """Publish the event log to a stream of NATS JetStream, each event once and in order, until Ctrl-C.
+
+    It goes on from where the stream ends; more than one may run, of which the others stand by.
+    """
+    run(run_relay(load(OperatorSettings)))
 
 
 Projections = Annotated[list[str] | None, typer.Argument(help="Projections; without any, all.")]

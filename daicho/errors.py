@@ -22,6 +22,7 @@ DaichoError
   x NoCommandService
   x NoLedger
   x NotAllowed
+  x NothingToRelayTo
   x NoSuchProjection
   x PortInUse
   x ReadModelNotEmpty
@@ -181,6 +182,13 @@ class NotAllowed(OperatorError):
         super().__init__(
             f"{url} refuses: {reason} `daicho token --scope orders:write` makes one: set DAICHO_TOKEN to it"
         )
+
+
+class NothingToRelayTo(OperatorError):
+    """No NATS servers are named."""
+
+    def __init__(self) -> None:
+        super().__init__("set DAICHO_RELAY_TO to the NATS servers to publish to, such as nats://127.0.0.1:4222")
 
 
 class ReadModelNotEmpty(OperatorError):

@@ -13,7 +13,8 @@ from daicho.ledger import opened
 from daicho.operating import refusals
 from daicho.settings import OperatorSettings
 from query_service.app import AGGREGATES
-from query_service.event_pages import EventFilters, EventPages
+from query_service.event_pages import EventFilters
+from query_service.postgres_pages import PostgresEventPages
 from shared.database import create_engine
 from shared.event_log.events import Position, RecordedEvent
 from shared.event_log.json_form import event_json, format_time
@@ -44,7 +45,7 @@ async def run_events(settings: OperatorSettings, shown: Shown) -> None:
         engine = create_engine(ledger.log_url, application_name="daicho-events", pool_size=2)
         try:
             await EVENT_STORE.require(engine)
-            pages = EventPages(engine, [aggregate.aggregate_type for aggregate in AGGREGATES])
+            pages = PostgresEventPages(engine, [aggregate.aggregate_type for aggregate in AGGREGATES])
             woken = asyncio.Event()
             async with Supervisor() as supervisor:
                 if shown.follow:
@@ -55,7 +56,7 @@ async def run_events(settings: OperatorSettings, shown: Shown) -> None:
             await engine.dispose()
 
 
-async def _print(pages: EventPages, shown: Shown, woken: asyncio.Event) -> None:
+async def _print(pages: PostgresEventPages, shown: Shown, woken: asyncio.Event) -> None:
     registry = EventRegistry.union(aggregate.events for aggregate in AGGREGATES)
     after = Position(shown.after or 0)
     found = 0
@@ -77,7 +78,9 @@ async def _print(pages: EventPages, shown: Shown, woken: asyncio.Event) -> None:
                 await woken.wait()
 
 
-async def _drain(pages: EventPages, shown: Shown, registry: EventRegistry, after: Position) -> tuple[int, Position]:
+async def _drain(
+    pages: PostgresEventPages, shown: Shown, registry: EventRegistry, after: Position
+) -> tuple[int, Position]:
     """Print everything past a position; give how many events, and the position up to which the log was searched."""
     count = 0
     while True:

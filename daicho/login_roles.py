@@ -26,8 +26,14 @@ async def let_in(settings: OperatorSettings, log_url: str, read_url: str) -> Non
     passwords = {role: password for role, password in both.items() if password is not None}
     if passwords:
         await _let_in(log_url, passwords)
-    if read_url != log_url and "daicho_query" in passwords:
-        await _let_in(read_url, {"daicho_query": passwords["daicho_query"]})
+    if read_url != log_url:
+        await let_in_queries(settings, read_url)
+
+
+async def let_in_queries(settings: OperatorSettings, read_url: str) -> None:
+    """Let the query service's role log in, if the settings have its password; raises as `let_in`."""
+    if settings.query_role_password is not None:
+        await _let_in(read_url, {"daicho_query": settings.query_role_password})
 
 
 async def _let_in(url: str, passwords: dict[str, SecretStr]) -> None:

@@ -7,7 +7,7 @@ from sqlalchemy.exc import DBAPIError
 
 from daicho.errors import MigrationFailed
 from daicho.ledger import opened
-from daicho.login_roles import let_in
+from daicho.login_roles import let_in, let_in_queries
 from daicho.settings import OperatorSettings
 from shared.database import create_engine, translate_errors
 from shared.schema import EVENT_STORE, READ_MODEL, SchemaHistory
@@ -19,9 +19,13 @@ _LOCK = 7234081526115
 async def run_migrate(settings: OperatorSettings) -> None:
     """Bring the ledger's schemas to their heads, and let the services' roles in.
 
-    Raises as `migrate` and `opened`.
+    Where events come from elsewhere, there is the read model alone. Raises as `migrate` and `opened`.
     """
     async with opened(settings, create=True) as ledger:
+        if settings.event_source is not None:
+            await migrate_read_model(ledger.read_url)
+            await let_in_queries(settings, ledger.read_url)
+            return
         await migrate(ledger.log_url, ledger.read_url)
         await let_in(settings, ledger.log_url, ledger.read_url)
 
@@ -32,7 +36,12 @@ async def migrate(database_url: str, read_database_url: str) -> None:
     Raises `DatabaseUnavailable` and `MigrationFailed`.
     """
     await _upgrade(EVENT_STORE, database_url)
-    await _upgrade(READ_MODEL, read_database_url)
+    await migrate_read_model(read_database_url)
+
+
+async def migrate_read_model(url: str) -> None:
+    """Upgrade the read model, as `migrate` does."""
+    await _upgrade(READ_MODEL, url)
 
 
 async def _upgrade(history: SchemaHistory, url: str) -> None:

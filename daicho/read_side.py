@@ -1,7 +1,7 @@
 """What the commands that work on read models share."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -13,21 +13,25 @@ from daicho.settings import OperatorSettings
 from query_service import checkpoints
 from query_service.app import AGGREGATES
 from query_service.engines import IN_BACKGROUND
+from query_service.event_source import EventSource, jetstream_source, postgres_source
 from query_service.projection import Projection
 from shared.database import create_engine, translate_errors
-from shared.event_log.reader import PostgresEventLog
+from shared.event_log.reader import EventLog
 from shared.event_log.registry import EventRegistry
-from shared.schema import EVENT_STORE, READ_MODEL
+from shared.schema import READ_MODEL
 
 
 @dataclass(frozen=True, slots=True)
 class ReadSide:
-    """Log and read model of a ledger; `read_engine` is not in autocommit, its statements may take any time."""
+    """Log and read model of a ledger; `read_engine` is not in autocommit, its statements may take any time.
+
+    `log_engine` leads to the log's tables, where events come from there.
+    """
 
     ledger: Ledger
-    log_engine: AsyncEngine
+    log_engine: AsyncEngine | None
     read_engine: AsyncEngine
-    log: PostgresEventLog
+    log: EventLog
     registry: EventRegistry
     by_type: Mapping[str, Sequence[Projection]]
 
@@ -54,8 +58,7 @@ async def read_side(settings: OperatorSettings) -> AsyncIterator[ReadSide]:
 
     Raises `SchemaMismatch`, `DatabaseUnavailable`, and `DatabaseRefused` for what PostgreSQL refuses while this lasts.
     """
-    async with opened(settings) as ledger:
-        log_engine = create_engine(ledger.log_url, application_name="daicho-operate", pool_size=2)
+    async with opened(settings) as ledger, AsyncExitStack() as stack:
         read_engine = create_engine(
             ledger.read_url,
             application_name="daicho-operate",
@@ -64,16 +67,25 @@ async def read_side(settings: OperatorSettings) -> AsyncIterator[ReadSide]:
             statement_timeout=None,
             server_settings=IN_BACKGROUND,
         )
-        try:
-            await EVENT_STORE.require(log_engine)
-            await READ_MODEL.require(read_engine)
-            by_type = {aggregate.aggregate_type: aggregate.projections for aggregate in AGGREGATES}
-            registry = EventRegistry.union(aggregate.events for aggregate in AGGREGATES)
-            side = ReadSide(ledger, log_engine, read_engine, PostgresEventLog(log_engine), registry, by_type)
-            with refusals(), translate_errors():
-                async with read_engine.begin() as connection:
-                    await checkpoints.register(connection, side.projections)
-                yield side
-        finally:
-            await read_engine.dispose()
-            await log_engine.dispose()
+        stack.push_async_callback(read_engine.dispose)
+        source = await _source(settings, ledger, stack)
+        await source.open()
+        await READ_MODEL.require(read_engine)
+        by_type = {aggregate.aggregate_type: aggregate.projections for aggregate in AGGREGATES}
+        registry = EventRegistry.union(aggregate.events for aggregate in AGGREGATES)
+        side = ReadSide(ledger, source.tables, read_engine, source.log, registry, by_type)
+        with refusals(), translate_errors():
+            async with read_engine.begin() as connection:
+                await checkpoints.register(connection, side.projections)
+            yield side
+
+
+async def _source(settings: OperatorSettings, ledger: Ledger, stack: AsyncExitStack) -> EventSource:
+    types = [aggregate.aggregate_type for aggregate in AGGREGATES]
+    if settings.event_source is not None:
+        source = jetstream_source(settings, settings.event_source, types)
+        stack.push_async_callback(source.close)
+        return source
+    engine = create_engine(ledger.log_url, application_name="daicho-operate", pool_size=2)
+    stack.push_async_callback(engine.dispose)
+    return postgres_source(engine, engine, engine, engine, types)

@@ -3,15 +3,13 @@
 from pathlib import Path
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.database_url import database_url
+from shared.jetstream.address import NatsSettings, nats_urls
 
 
-class OperatorSettings(BaseSettings):
+class OperatorSettings(NatsSettings):
     """What `daicho` reads from the environment. Without a database URL it runs a PostgreSQL of its own."""
-
-    model_config = SettingsConfigDict(env_prefix="DAICHO_", env_ignore_empty=True, frozen=True, extra="ignore")
 
     database_url: SecretStr | None = Field(default=None, description="PostgreSQL with the event log")
     read_database_url: SecretStr | None = Field(
@@ -26,6 +24,8 @@ class OperatorSettings(BaseSettings):
     query_role_password: SecretStr | None = Field(
         default=None, description="Password with which `daicho migrate` lets the role daicho_query log in"
     )
+    relay_to: SecretStr | None = Field(default=None, description="NATS servers to which `daicho relay` publishes")
+    nats_replicas: int = Field(default=3, ge=1, le=5, description="Servers that each keep the whole stream")
     data_dir: Path = Field(default=Path(".data"), description="Where the embedded PostgreSQL keeps its files")
     host: str = Field(default="127.0.0.1", description="Address that the services listen on")
     command_port: int = Field(default=8001, ge=1, le=65535, description="Port of the command service")
@@ -40,6 +40,13 @@ class OperatorSettings(BaseSettings):
     def _postgresql(cls, url: SecretStr | None) -> SecretStr | None:
         if url is not None:
             database_url(url.get_secret_value())
+        return url
+
+    @field_validator("relay_to")
+    @classmethod
+    def _relay_to_nats(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None:
+            nats_urls(url.get_secret_value())
         return url
 
     @field_validator("command_role_password", "query_role_password")

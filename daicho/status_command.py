@@ -36,7 +36,7 @@ async def run_status(settings: OperatorSettings, *, watch: bool) -> None:
 
 async def _table(side: ReadSide) -> Table:
     statuses = await ProjectionStatuses(side.log, side.read_engine, side.projections).list()
-    rows = {row.name: row.connections for row in await fetch_all(side.log_engine, _LISTENERS)}
+    rows = {row.name: row.connections for row in await fetch_all(side.log_engine or side.read_engine, _LISTENERS)}
     return status_table(statuses, listening=rows.get("daicho-listen", 0), appending=rows.get("daicho-append", 0))
 
 

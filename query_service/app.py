@@ -1,6 +1,6 @@
 """The query service's composition root."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import partial
@@ -17,7 +17,7 @@ from query_service.batches import Batches
 from query_service.conditional import ConditionalAnswers
 from query_service.engines import Engines, create_engines
 from query_service.event_catalogue import asyncapi_document
-from query_service.event_pages import EventPages
+from query_service.event_source import EventSource, jetstream_source, postgres_source
 from query_service.event_stream_api import router as event_stream_router
 from query_service.event_streams import EventStreams, StreamLimits
 from query_service.events_api import catalogue_router as event_catalogue_router
@@ -45,12 +45,11 @@ from query_service.settings import QuerySettings
 from query_service.tables import CHANNEL, RESET
 from query_service.telemetry import ProjectionTelemetry
 from query_service.views import ViewRefresher
-from shared.event_log.listener import EventListener, Listener
-from shared.event_log.reader import PostgresEventLog
+from shared.event_log.listener import Listener
 from shared.event_log.registry import EventRegistry
 from shared.grouped_reads import GroupedReads
 from shared.metrics import create_registry
-from shared.schema import EVENT_STORE, READ_MODEL
+from shared.schema import READ_MODEL
 from shared.supervision import Supervisor
 from shared.tracing import Tracing
 from shared.web.access import OPEN, OPERATIONS, Guarded, needs
@@ -66,26 +65,25 @@ AGGREGATES: Sequence[Aggregate] = (ORDERS,)
 def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREGATES) -> FastAPI:
     """Build the service; it connects when its lifespan starts, and refuses to start on a schema that does not serve it."""
     engines = create_engines(settings)
-    log = PostgresEventLog(engines.log)
+    aggregate_types = [aggregate.aggregate_type for aggregate in aggregates]
+    source = _source(settings, engines, aggregate_types)
     projections = [projection for aggregate in aggregates for projection in aggregate.projections]
     registry = EventRegistry.union(aggregate.events for aggregate in aggregates)
     tracing, metrics = Tracing.of(settings.service, settings.traces), create_registry()
     admission = Admission(_bounds(settings), uncounted=["/events/stream"])
     projected = ProjectedPosition(settings.max_waiting_reads, admission.waiting)
     cache = AnswerCache(settings.answer_cache_bytes)
-    batches = Batches(PostgresEventLog(engines.project_log), registry, projections, settings.projection_batch)
-    freshness = Freshness(engines.project_log, projected, cache)
+    batches = Batches(source.projected_log, registry, projections, settings.projection_batch)
+    freshness = Freshness(source.projected_log, projected, cache)
     leases = Leases(engines.leases, UUID(batches.name), batches.is_superseded, settings.lease_seconds)
     told = ProjectionTelemetry(metrics, tracing)
     projector = Projector(batches, engines.project, freshness, leases, settings.poll_interval, told)
-    aggregate_types = [aggregate.aggregate_type for aggregate in aggregates]
-    streams = EventStreams(EventPages(engines.stream, aggregate_types), registry, _stream_limits(settings))
-    listener = EventListener(engines.listen, _each(projector.wake, streams.tail.wake))
-    rebuilds = _rebuilds(settings, engines, registry, aggregates)
+    streams = EventStreams(source.streamed_pages, registry, _stream_limits(settings))
+    listener = source.listener(_each(projector.wake, streams.tail.wake))
+    rebuilds = _rebuilds(settings, source, engines, registry, aggregates)
     refreshed = ProjectedPosition(settings.max_waiting_reads, admission.waiting)
-    views = {view: of for aggregate in aggregates for view, of in aggregate.views.items()}
-    refresher = ViewRefresher(engines.refresh, views, projected, refreshed, settings.refresh_seconds)
-    statuses = ProjectionStatuses(log, engines.read, projections, projector, rebuilds)
+    refresher = ViewRefresher(engines.refresh, _views(aggregates), projected, refreshed, settings.refresh_seconds)
+    statuses = ProjectionStatuses(source.log, engines.read, projections, projector, rebuilds)
     health = ProjectionHealth(statuses)
     hearing = _each(projector.heard, leases.heard, rebuilds.heard)
     projected_listener = Listener(engines.listen_read, CHANNEL, hearing, missed=RESET)
@@ -105,7 +103,8 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
         async with AsyncExitStack() as stack:
             for engine in engines:
                 stack.push_async_callback(engine.dispose)
-            await EVENT_STORE.require(engines.log)
+            stack.push_async_callback(source.close)
+            await source.open()
             await READ_MODEL.require(engines.read)
             async with engines.project.begin() as connection:
                 await checkpoints.register(connection, projections)
@@ -127,7 +126,7 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
         tracing=tracing,
         end=_each(streams.tail.close, projected.close, refreshed.close),
         checks={
-            "event store schema": lambda: EVENT_STORE.require(engines.log),
+            source.checked: source.require,
             "read model schema": lambda: READ_MODEL.require(engines.read),
             "background tasks": supervisor.check,
             "projector": projector.check,
@@ -148,13 +147,17 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
     app.state.read_engine, app.state.search_engine = engines.read, engines.search
     app.state.grouped_reads = GroupedReads(partial(rows_about, engines.read))
     app.state.projected, app.state.views = projected, refresher
-    app.state.event_log, app.state.event_registry = log, registry
-    app.state.event_pages, app.state.event_streams = EventPages(engines.log, aggregate_types), streams
+    app.state.event_log, app.state.event_registry = source.log, registry
+    app.state.event_pages, app.state.event_streams = source.pages, streams
     app.state.event_catalogue = asyncapi_document({one.aggregate_type: one.events for one in aggregates})
-    app.state.retrying = Retrying(log, registry, projections, engines.retry)
+    app.state.retrying = Retrying(source.log, registry, projections, engines.retry)
     app.state.projections, app.state.projection_statuses = {one.name: one for one in projections}, statuses
     mount_dashboard(app, settings.command_url)
     return app
+
+
+def _views(aggregates: Sequence[Aggregate]) -> Mapping[str, Sequence[str]]:
+    return {view: of for aggregate in aggregates for view, of in aggregate.views.items()}
 
 
 def _routers(aggregates: Sequence[Aggregate]) -> Sequence[Guarded]:
@@ -170,17 +173,26 @@ def _routers(aggregates: Sequence[Aggregate]) -> Sequence[Guarded]:
     ]
 
 
+def _source(settings: QuerySettings, engines: Engines, aggregate_types: Sequence[str]) -> EventSource:
+    if settings.event_source is not None:
+        return jetstream_source(settings, settings.event_source, aggregate_types)
+    return postgres_source(engines.log, engines.project_log, engines.stream, engines.listen, aggregate_types)
+
+
 def _rebuilds(
-    settings: QuerySettings, engines: Engines, registry: EventRegistry, aggregates: Sequence[Aggregate]
+    settings: QuerySettings,
+    source: EventSource,
+    engines: Engines,
+    registry: EventRegistry,
+    aggregates: Sequence[Aggregate],
 ) -> Rebuilds:
-    log = PostgresEventLog(engines.log)
     projections = [projection for aggregate in aggregates for projection in aggregate.projections]
     rebuilder = Rebuilder(
-        log,
-        engines.log,
+        source.log,
+        source.tables,
         engines.rebuild,
         {aggregate.aggregate_type: aggregate.projections for aggregate in aggregates},
-        Batches(log, registry, projections, settings.projection_batch),
+        Batches(source.log, registry, projections, settings.projection_batch),
         LoadProcesses(settings).load,
         timedelta(seconds=settings.keep_previous),
     )

@@ -1,16 +1,15 @@
 """What this process knows of the read model without asking: where each projection is, and which answers still hold."""
 
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from query_service.answer_cache import AnswerCache
 from query_service.batches import Applied, Positions
 from query_service.partitions import Partition
 from query_service.projected_position import ProjectedPosition
 from query_service.tables import checkpoints
-from shared.database import fetch_all
-from shared.event_log.events import Position, StreamId
-from shared.event_log.tables import events
+from shared.event_log.events import Position
+from shared.event_log.reader import EventLog
 
 _MOST_TOUCHED = 10_000
 """How many events are looked at for the aggregates that they touched; if there are more, every answer is forgotten."""
@@ -19,8 +18,8 @@ _MOST_TOUCHED = 10_000
 class Freshness:
     """Brings positions and cached answers up to date together: first the answers that no longer hold go."""
 
-    def __init__(self, log_engine: AsyncEngine, projected: ProjectedPosition, cache: AnswerCache) -> None:
-        self._log_engine = log_engine
+    def __init__(self, log: EventLog, projected: ProjectedPosition, cache: AnswerCache) -> None:
+        self._log = log
         self._projected = projected
         self._cache = cache
         self._known: Positions = {}
@@ -59,17 +58,9 @@ class Freshness:
             self._cache.clear(max(found.values(), default=Position(0)))
             self._projected.restart(_least(found))
         elif moved:
-            self._cache.touch(await self._touched(after, last), last)
+            self._cache.touch(await self._log.touched(after, last), last)
             self._projected.advance(_least(found))
         self._known = found
-
-    async def _touched(self, after: Position, last: Position) -> frozenset[StreamId]:
-        """Give the aggregates of the events past one position and up to another."""
-        row = events.c
-        query = (
-            select(row.aggregate_type, row.aggregate_id).where(row.position > after, row.position <= last).distinct()
-        )
-        return frozenset(StreamId(*one) for one in await fetch_all(self._log_engine, query))
 
 
 def _least(positions: Positions) -> dict[str, Position]:

@@ -8,11 +8,11 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from query_service.answer_cache import AnswerCache
+from query_service.event_source import Hearing
 from query_service.event_streams import EventStreams
 from query_service.leases import Leases
 from query_service.projected_position import ProjectedPosition
 from query_service.projection_statuses import ProjectionStatus
-from shared.event_log.listener import Listener
 from shared.metrics import Counts, gauge
 
 _GAUGES: Mapping[str, tuple[str, Callable[[ProjectionStatus], float]]] = {
@@ -68,7 +68,7 @@ def tell_of_reads(
     projected: ProjectedPosition,
     streams: EventStreams,
     leases: Leases,
-    listeners: Mapping[str, Listener],
+    listeners: Mapping[str, Hearing],
 ) -> ProjectionMetrics:
     """Tell of all that this process knows by itself; give what is to be told of the projections."""
     found = {"hit": lambda: cache.hits, "shared": lambda: cache.shared, "miss": lambda: cache.misses}

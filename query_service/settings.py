@@ -5,13 +5,14 @@ from typing import Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from shared.database_url import database_url
+from shared.jetstream.address import NatsSettings
 from shared.settings import PublicUrl, ServiceSettings
 
 MAX_WAIT = 30.0
 """Seconds that a read may wait for a position at most, whatever it wishes."""
 
 
-class QuerySettings(ServiceSettings):
+class QuerySettings(NatsSettings, ServiceSettings):
     """What the query service reads from the environment."""
 
     service = "daicho-query"

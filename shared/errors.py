@@ -7,7 +7,7 @@ DaichoError
     + UnknownSchemaVersion
     + InvalidEventData
     + EventOutOfPlace
-* DatabaseUnavailable
+* DatabaseUnavailable (JetStream's as well: `shared.jetstream.errors`)
 * Overloaded
 * OutcomeUnknown
 

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.support.databases import Server, cloned, connected, migrated_template, server
+from tests.support.nats import Nats, nats
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -35,6 +36,12 @@ def postgres() -> Iterator[Server]:
 def template(postgres: Server) -> Iterator[str]:
     with migrated_template(postgres) as name:
         yield name
+
+
+@pytest.fixture(scope="session")
+def nats_server() -> Iterator[Nats]:
+    with nats(max_payload="16MB") as running:
+        yield running
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ Every step is one transaction that moves the state of a checkpoint; the live gen
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -43,12 +43,15 @@ Load = Callable[[UUID], Awaitable[None]]
 
 
 class Rebuilder:
-    """Rebuilds what is requested. `projections` are by aggregate type; `engine` is not in autocommit, without a timeout."""
+    """Rebuilds what is requested. `projections` are by aggregate type; `engine` is not in autocommit, without a timeout.
+
+    Without `log_engine`, which leads to the log's tables, nothing is loaded in bulk: all is applied batch by batch.
+    """
 
     def __init__(
         self,
         log: EventLog,
-        log_engine: AsyncEngine,
+        log_engine: AsyncEngine | None,
         engine: AsyncEngine,
         projections: Mapping[str, Sequence[Projection]],
         batches: Batches,
@@ -97,8 +100,9 @@ class Rebuilder:
             known = [one for one in found if one.projection in self._projections]
             known = [one for one in known if one.version <= self._projections[one.projection].version]
             for one in known:
-                if one.version != self._projections[one.projection].version:
-                    # Begun by another release.
+                is_unloadable = one.state == "loading" and self._log_engine is None
+                if is_unloadable or one.version != self._projections[one.projection].version:
+                    # Begun by another release, or with the log's tables at hand.
                     await requests.discard(connection, self._projections[one.projection])
                     await requests.request(connection, [self._projections[one.projection]], one.partitions)
                     return True
@@ -125,22 +129,24 @@ class Rebuilder:
         """Make the tables of one aggregate type's projections, and divide the log."""
         aggregate_type = self._types[requested[0].projection]
         some = [self._projections[one.projection] for one in requested if self._types[one.projection] == aggregate_type]
-        in_bulk = [projection for projection in some if projection.loader() is not None]
+        in_bulk = [] if self._log_engine is None else [one for one in some if one.loader() is not None]
         head, run = await self._log.head(), uuid4()
-        planned = await ranges.plan(self._log_engine, aggregate_type, head)
+        planned = [] if self._log_engine is None else await ranges.plan(self._log_engine, aggregate_type, head)
         async with self._engine.begin() as connection:
             still = await requests.lock_next(connection, [projection.name for projection in some], "requested")
             some = [projection for projection in some if projection.name in still]
             in_bulk = [projection for projection in in_bulk if projection.name in still]
             for projection in some:
                 await generations.create(connection, projection.tables)
-                await generations.create_indexes(connection, _written_by_key(projection))
+                copied = _copied(projection) if projection in in_bulk else ()
+                await generations.create_indexes(connection, [one for one in projection.tables if one not in copied])
             started = {"started_at": func.clock_timestamp()}
             slow = [projection.name for projection in some if projection not in in_bulk]
             await requests.set_state(connection, slow, "requested", "loaded", position=0, **started)
             bulk = [projection.name for projection in in_bulk]
             await requests.set_state(connection, bulk, "requested", "loading", position=head, run=run, **started)
-            await ranges.store(connection, run, planned)
+            if planned:
+                await ranges.store(connection, run, planned)
 
     async def _go_on(self, loading: Sequence[Next]) -> None:
         """Load what is left of a run, then make the indexes."""
@@ -280,7 +286,7 @@ async def _positions(connection: AsyncConnection, projection: Projection) -> dic
     return {generation: _Positions(min(some), max(some)) for generation, some in positions.items()}
 
 
-def _written_by_key(projection: Projection) -> list[Any]:
-    """Give the tables that are not written by COPY alone: they need their indexes from the beginning."""
+def _copied(projection: Projection) -> Collection[Any]:
+    """Give the tables that are written by COPY alone; the others need their indexes from the beginning."""
     loader = projection.loader()
-    return [table for table in projection.tables if loader is None or table not in loader.copied]
+    return () if loader is None else loader.copied

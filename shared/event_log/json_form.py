@@ -53,4 +53,5 @@ def event_json(event: RecordedEvent) -> str:
 
 def format_time(at: datetime) -> str:
     """Write a time in UTC, to the microsecond, as RFC 3339 has it."""
-    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    in_utc = at if at.tzinfo is UTC else at.astimezone(UTC)
+    return f"{in_utc.isoformat(timespec='microseconds')[:-6]}Z"

@@ -12,7 +12,7 @@ from shared.event_log.tables import events
 
 
 class EventLog(Protocol):
-    """What can be read from a log; every store gives it, PostgreSQL's and the one in memory."""
+    """What can be read from a log; every store gives it, PostgreSQL's and the one in memory, and JetStream."""
 
     async def read_stream(self, stream: StreamId, after_version: Version = Version(0)) -> Sequence[RecordedEvent]:
         """Give the stream's events past a version, in order; none if the stream does not exist."""
@@ -31,8 +31,8 @@ class EventLog(Protocol):
         """
         ...
 
-    async def find_event(self, event_id: EventId) -> RecordedEvent | None:
-        """Give the event of this id, wherever it is in the log."""
+    async def touched(self, after: Position, upto: Position) -> frozenset[StreamId]:
+        """Give the streams of the events past one position and up to another."""
         ...
 
     async def head(self) -> Position:
@@ -69,9 +69,14 @@ class PostgresEventLog:
         return await self._read(query, parameters)
 
     async def find_event(self, event_id: EventId) -> RecordedEvent | None:
-        """See `EventLog.find_event`."""
+        """Give the event of this id, wherever it is in the log."""
         found = await self._read(_EVENT, {"event_id": event_id})
         return found[0] if found else None
+
+    async def touched(self, after: Position, upto: Position) -> frozenset[StreamId]:
+        """See `EventLog.touched`."""
+        rows = await fetch_all(self._engine, _TOUCHED, {"after_position": after, "upto": upto})
+        return frozenset(StreamId(*row) for row in rows)
 
     async def head(self) -> Position:
         """See `EventLog.head`."""
@@ -105,6 +110,12 @@ _STREAM = RECORDED_COLUMNS.where(
 ).order_by(events.c.version)
 
 _EVENT = RECORDED_COLUMNS.where(events.c.event_id == bindparam("event_id"))
+
+_TOUCHED = (
+    select(events.c.aggregate_type, events.c.aggregate_id)
+    .where(events.c.position > bindparam("after_position"), events.c.position <= bindparam("upto"))
+    .distinct()
+)
 
 _PAST = (
     RECORDED_COLUMNS.where(events.c.position > bindparam("after_position"))

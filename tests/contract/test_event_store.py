@@ -1,4 +1,4 @@
-"""The contract of an event store (I2, I3, I4, I6, I7): the one in PostgreSQL and the one in memory pass the same suite."""
+"""The contract of an event store (I2, I3, I4, I6, I7): in PostgreSQL, in memory, and PostgreSQL's as JetStream carries it."""
 
 import asyncio
 import json
@@ -15,15 +15,20 @@ from command_service.postgres_store import PostgresEventStore
 from shared.event_log.events import EventId, Position, StreamId, Version
 from tests.support.databases import Server, cloned, connected
 from tests.support.events import WHEN, a_commit, a_stream, an_event
+from tests.support.nats import relayed_store
 
 
-@pytest.fixture(params=["memory", "postgres"])
+@pytest.fixture(params=["memory", "postgres", "jetstream"])
 async def store(request: pytest.FixtureRequest, postgres: Server, template: str) -> AsyncIterator[EventStore]:
     if request.param == "memory":
         yield InMemoryEventStore(lambda: datetime.now(UTC))
         return
     async with cloned(postgres, template) as url, connected(url) as engine:
-        yield PostgresEventStore(engine)
+        if request.param == "postgres":
+            yield PostgresEventStore(engine)
+            return
+        async with relayed_store(engine, request.getfixturevalue("nats_server")) as relayed:
+            yield relayed
 
 
 async def test_an_empty_log_has_head_0_and_no_events(store: EventStore) -> None:
@@ -191,3 +196,12 @@ async def test_a_commit_after_another_event_of_that_version_conflicts(store: Eve
     missing = Commit(a_stream(), Version(0), (an_event(),), first.event_id)
     assert await store.append([missing]) == [Conflict(Version(0))]
     assert await store.append([right]) == [Appended(Version(2), Position(2), Position(2))]
+
+
+async def test_what_was_touched_is_told_by_positions(store: EventStore) -> None:
+    streams = [a_stream() for _ in range(3)]
+    await store.append([a_commit(stream, 0, an_event(), an_event()) for stream in streams])
+    assert await store.touched(Position(0), Position(6)) == set(streams)
+    assert await store.touched(Position(2), Position(3)) == {streams[1]}
+    assert await store.touched(Position(1), Position(4)) == set(streams[:2])
+    assert await store.touched(Position(6), Position(6)) == set()

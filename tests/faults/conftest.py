@@ -13,12 +13,14 @@ OVERHEAD = 240
 TABLE = pytest.StashKey[dict[str, Mapping[str, str]]]()
 MUTANTS = pytest.StashKey[list[str]]()
 FAILOVERS = pytest.StashKey[list[str]]()
+JETSTREAM = pytest.StashKey[list[str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[TABLE] = {}
     config.stash[MUTANTS] = []
     config.stash[FAILOVERS] = []
+    config.stash[JETSTREAM] = []
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -49,7 +51,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if columns := config.stash[TABLE]:
         terminalreporter.section("faults")
         terminalreporter.write_line(table(columns))
-    for title, lines in (("failover", config.stash[FAILOVERS]), ("broken builds", config.stash[MUTANTS])):
+    for title, key in (("failover", FAILOVERS), ("JetStream", JETSTREAM), ("broken builds", MUTANTS)):
+        lines = config.stash[key]
         if lines:
             terminalreporter.section(title)
             for line in lines:

@@ -14,7 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from command_service.event_store import Commit
 from command_service.postgres_store import PostgresEventStore
-from query_service.event_pages import EventFilters, EventPages, EventTraits
+from query_service.event_pages import EventFilters, EventTraits
+from query_service.postgres_pages import PostgresEventPages
 from shared.event_log.events import EventId, NewEvent, Position, StreamId, Version
 from shared.event_log.reader import PostgresEventLog
 from shared.orders.events import OrderConfirmed
@@ -137,7 +138,7 @@ async def test_memory_and_log_agree_on_what_a_filter_wants(engine: AsyncEngine, 
         event = NewEvent(EventId(uuid4()), name, 1, "{}", metadata, WHEN)
         await store.append([Commit(stream, Version(versions[stream]), (event,))])
         versions[stream] += 1
-    pages = EventPages(engine, ["order"])
+    pages = PostgresEventPages(engine, ["order"])
     events = await PostgresEventLog(engine).read_all(Position(0), 1000)
     for event_types in (None, ["A"], ["A", "C", "D"], ["D"]):
         for aggregate_id in (None, ids[0], uuid4()):

@@ -9,9 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from command_service.postgres_store import PostgresEventStore
 from query_service import event_tail
-from query_service.event_pages import EventPages
 from query_service.event_ring import EventRing
 from query_service.event_tail import EventTail
+from query_service.postgres_pages import PostgresEventPages
 from shared.event_log.events import Position
 from shared.orders.events import EVENTS
 from tests.support.orders import append_orders
@@ -36,7 +36,7 @@ async def test_the_tail_waits_for_those_whom_it_would_outrun_but_not_for_a_few(
     engine: AsyncEngine, store: PostgresEventStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(event_tail, "_PATIENCE", 3600.0)
-    pages = EventPages(engine, ["order"])
+    pages = PostgresEventPages(engine, ["order"])
     tail = EventTail(pages, EVENTS, EventRing(1_500_000), max_followers=20, poll_interval=0.05)
     followers = [At() for _ in range(20)]
     with ExitStack() as stack:
@@ -62,7 +62,9 @@ async def test_the_tail_waits_for_those_whom_it_would_outrun_but_not_for_a_few(
 
 
 async def test_the_tail_does_not_wait_for_ever(engine: AsyncEngine, store: PostgresEventStore) -> None:
-    tail = EventTail(EventPages(engine, ["order"]), EVENTS, EventRing(1_500_000), max_followers=1, poll_interval=0.05)
+    tail = EventTail(
+        PostgresEventPages(engine, ["order"]), EVENTS, EventRing(1_500_000), max_followers=1, poll_interval=0.05
+    )
     with tail.followed_by(At()):
         running = asyncio.create_task(tail.run())
         await wait_until(lambda: reached(tail, 0), "the ring has begun")

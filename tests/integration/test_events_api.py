@@ -14,7 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from command_service.event_store import Commit
 from command_service.postgres_store import PostgresEventStore
-from query_service.event_pages import EventFilters, EventPages
+from query_service.event_pages import EventFilters
+from query_service.postgres_pages import PostgresEventPages
 from shared.event_log.events import EventId, NewEvent, Position, StreamId, Version
 from shared.orders.events import OrderCancelled, OrderConfirmed, OrderEvent
 from tests.support import golden
@@ -239,7 +240,9 @@ async def test_each_filter_looks_at_nothing_else(engine: AsyncEngine) -> None:
     async with engine.connect() as connection:
         await connection.execute(text("ANALYZE event_store.events"))
         for name, (filters, index, walks) in wanted.items():
-            plan = await _generic_plan(connection, EventPages(engine, ["order"]).query(Position(0), 100, filters))
+            plan = await _generic_plan(
+                connection, PostgresEventPages(engine, ["order"]).query(Position(0), 100, filters)
+            )
             assert plan.count(index) == walks, f"{name}:\n{plan}"
             assert "Seq Scan" not in plan, f"{name}:\n{plan}"
             removed = sum(int(rows) for rows in re.findall(r"Rows Removed by Filter: (\d+)", plan))

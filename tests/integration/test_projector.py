@@ -25,6 +25,7 @@ from query_service.projection import DecodedEvent
 from query_service.projector import Projector
 from query_service.telemetry import ProjectionTelemetry
 from shared.event_log.events import Position, StreamId, Version
+from shared.event_log.reader import PostgresEventLog
 from shared.orders.events import EVENTS, OrderCancelled, OrderConfirmed, OrderShipped
 from shared.tracing import Tracing
 from tests.support.apps import query_service
@@ -143,7 +144,7 @@ async def test_the_projector_goes_on_after_a_batch_that_bytes_cut_short(database
             leases = Leases(lease_engine, uuid4(), batches.is_superseded, 3600)
             await leases.look(connection)
             assert set(leases.held) == {WHOLE}
-        freshness = Freshness(engine, projected, AnswerCache(0))
+        freshness = Freshness(PostgresEventLog(engine), projected, AnswerCache(0))
         projector = Projector(
             batches, read_engine, freshness, leases, 3600, ProjectionTelemetry(CollectorRegistry(), Tracing())
         )

@@ -143,6 +143,11 @@ class SideBySide(RuleBasedStateMachine):
         position = Position(self.start + after)
         self.stores.same(*(log.read_all(position, limit, types) for log in self.stores.logs))
 
+    @rule(after=st.integers(0, 60), count=st.integers(0, 30))
+    def read_what_was_touched(self, after: int, count: int) -> None:
+        first, last = Position(self.start + after), Position(self.start + after + count)
+        self.stores.same(*(log.touched(first, last) for log in self.stores.logs))
+
     @rule(old=sent)
     def find_events(self, old: list[Commit]) -> None:
         for event in (*old[0].events, an_event(EventId(uuid4()), "A", 1)):

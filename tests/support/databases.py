@@ -4,7 +4,7 @@ import asyncio
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,14 +63,20 @@ def server_of_its_own(configuration: str) -> Iterator[Server]:
         shutil.rmtree(folder)
 
 
+async def _migrate_both(url: str) -> None:
+    await migrate(url, url)
+
+
 @contextmanager
-def migrated_template(server: Server) -> Iterator[str]:
-    """Give the name of a database that stands at both heads and to which nobody is connected."""
+def migrated_template(
+    server: Server, migrating: Callable[[str], Coroutine[Any, Any, None]] = _migrate_both
+) -> Iterator[str]:
+    """Give the name of a database that stands at both heads, or where else it is migrated, and to which nobody is connected."""
     name = f"template_{uuid4().hex}"
 
     async def make() -> None:
         await _execute(server, f"CREATE DATABASE {name}")
-        await migrate(server.url(name), server.url(name))
+        await migrating(server.url(name))
 
     asyncio.run(make())
     try:

@@ -56,6 +56,9 @@ class GatedStore:
     async def find_event(self, event_id: EventId) -> RecordedEvent | None:
         return await self.store.find_event(event_id)
 
+    async def touched(self, after: Position, upto: Position) -> frozenset[StreamId]:
+        return await self.store.touched(after, upto)
+
     async def head(self) -> Position:
         return await self.store.head()
 

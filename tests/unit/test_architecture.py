@@ -25,6 +25,7 @@ from query_service.projector import ProjectorStalled
 from query_service.rebuild.requests import NothingToUndo
 from query_service.rebuild.service import RebuildFailed
 from shared.errors import DaichoError, EventSchemaError, UnknownEventType
+from shared.jetstream.address import NatsMissing
 from shared.schema import SchemaMismatch
 from shared.supervision import TaskDied
 from shared.web import problems as web_problems
@@ -53,6 +54,7 @@ NEVER_ANSWERED = {
     RebuildFailed: "is a warning of /health/ready",
     ViewsOfOthers: "is a warning of /health/ready",
     NothingToUndo: "ends `daicho rebuild --undo`",
+    NatsMissing: "ends the start, or `daicho relay`",
 }
 SLUGS = {
     "validation-failed": 422, "order-not-found": 404, "order-already-exists": 409, "invalid-transition": 409,
@@ -155,3 +157,8 @@ def test_no_module_is_longer_than_one_sitting() -> None:
     long = {str(path): n for package in PACKAGES for path in (ROOT / package).rglob("*.py")
             if (n := len(path.read_text(encoding="utf-8").splitlines())) > 300}  # fmt: skip
     assert long == {}
+
+
+def test_nats_is_needed_by_those_alone_who_ask_for_it() -> None:
+    code = "import sys; sys.modules['nats'] = None\nimport command_service.app, query_service.app, daicho.cli"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env={}, timeout=60, check=True)

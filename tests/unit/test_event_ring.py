@@ -6,8 +6,9 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from query_service.event_pages import EventFilters, EventPages, EventTraits
+from query_service.event_pages import EventFilters, EventTraits
 from query_service.event_ring import PIECE_BYTES, EventRing
+from query_service.postgres_pages import PostgresEventPages
 from query_service.rendered_events import RenderedEvent, render
 from shared.event_log.events import EventId, Position, RecordedEvent, StreamId, Version
 from shared.orders.events import EVENTS
@@ -133,7 +134,7 @@ def test_traits_are_those_that_the_log_is_searched_by() -> None:
 
 
 def test_no_filter_at_all_is_told_from_one_that_wants_nothing() -> None:
-    pages = EventPages.__new__(EventPages)
+    pages = PostgresEventPages.__new__(PostgresEventPages)
     pages._aggregate_types = ["order"]
     assert pages.matching(EventFilters()) is None
     nothing = pages.matching(EventFilters(event_types=[]))
