@@ -113,12 +113,12 @@ class AppendTelemetry:
 
 
 def _link(batch: Span, waits: Sequence[Wait]) -> None:
-    """Tell the span of each command how long it waited, and which append it shares."""
-    for wait in waits:
-        if wait.span is not None and wait.sent is not None:
+    """Tell each request's span how long the first of its commits waited, and which append they share with others."""
+    for span, wait in {wait.span: wait for wait in reversed(waits)}.items():
+        if span is not None and wait.sent is not None:
             told = {"daicho.waited_ms": _milliseconds(wait.sent - wait.since), "daicho.commits": len(waits)}
-            wait.span.add_event("sent", told)
-            wait.span.add_link(batch.get_span_context())
+            span.add_event("sent", told)
+            span.add_link(batch.get_span_context())
 
 
 def _milliseconds(seconds: float) -> float:

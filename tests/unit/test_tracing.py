@@ -69,6 +69,20 @@ async def test_commands_that_share_an_append_are_linked_with_it() -> None:
         assert [event.name for event in one.events] == ["sent"]
 
 
+async def test_a_bulk_request_is_linked_once() -> None:
+    spans = Spans()
+    telemetry = AppendTelemetry(CollectorRegistry(), spans.tracing)
+    group_commit = GroupCommit(InMemoryEventStore(lambda: datetime.now(UTC)), Limits(), lambda: 0.0, telemetry)
+    running = asyncio.create_task(group_commit.run())
+    with spans.tracer.start_as_current_span("bulk"):
+        await group_commit.append_all([a_commit() for _ in range(3)])
+    running.cancel()
+    (append,), (bulk,) = spans.named("append"), spans.named("bulk")
+    assert links(append) == {identity(bulk.context)}
+    assert [identity(link.context) for link in bulk.links] == [identity(append.context)]
+    assert len(bulk.events) == 1
+
+
 def test_what_is_not_sampled_has_no_span_and_no_link() -> None:
     spans = Spans()
     with spans.tracing.work_for([context(1, is_sampled=False)], "work", {}) as none:
