@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from query_service.checkpoints import Held
 from query_service.metrics import render
-from query_service.parameters import Number, PositionNumber
+from query_service.parameters import IN_DIGITS, Number, PositionNumber
 from query_service.parking import parked_aggregates
 from query_service.partitions import MOST
 from query_service.projection import Projection
@@ -37,15 +37,14 @@ class NoParameters(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+Partitions = Annotated[int, Field(ge=1, le=MOST), IN_DIGITS]
+
+
 class RebuildParameters(NoParameters):
     """How `POST /projections/{name}/rebuild` builds it."""
 
-    partitions: Number | None = Field(
-        default=None,
-        ge=1,
-        le=MOST,
-        description="Partitions to divide it into; without it, as many as it has",
-        examples=[4],
+    partitions: Partitions | None = Field(
+        default=None, description="Partitions to divide it into; without it, as many as it has", examples=[4]
     )
 
 
