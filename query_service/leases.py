@@ -48,7 +48,7 @@ class Leases:
     def __init__(self, engine: AsyncEngine, replica: UUID, superseded: Superseded, seconds: float) -> None:
         self.held: Held = {}
         self.failure: str | None = None
-        """Why leases could not be seen to last; None if they were."""
+        """Why looking after leases failed; None if it last did not."""
         self.changed: Callable[[], None] = _nobody
         """Is called when `held` is not what it was."""
         self._engine = engine

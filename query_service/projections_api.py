@@ -35,13 +35,14 @@ class NoParameters(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+Partitions = Annotated[int, Field(ge=1, le=MOST), IN_DIGITS]
+
+
 class RebuildParameters(NoParameters):
     """How `POST /projections/{name}/rebuild` builds it."""
 
-    partitions: Annotated[int, Field(ge=1, le=MOST), IN_DIGITS] | None = Field(
-        default=None,
-        description="Partitions to divide it into; without it, as many as it has",
-        examples=[4],
+    partitions: Partitions | None = Field(
+        default=None, description="Partitions to divide it into; without it, as many as it has", examples=[4]
     )
 
 

@@ -19,6 +19,8 @@ from tests.support.processes import Process, service
 from tests.support.replay import assert_log_is_sound, assert_read_models_equal_a_replay
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.load
+
 OF = 4
 
 

@@ -1,6 +1,7 @@
 """Fixtures of the integration tests; whatever they are answered, the API documents tell."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
 
 import httpx
 import pytest
@@ -11,6 +12,7 @@ from command_service.postgres_store import PostgresEventStore
 from tests.support.apps import command_service, query_service
 from tests.support.databases import Server, cloned, connected
 from tests.support.documented import watched
+from tests.support.partitioned import OF, Replica, divide
 
 
 @pytest.fixture
@@ -53,3 +55,18 @@ async def refusing_commands(unchanged: str) -> AsyncIterator[httpx.AsyncClient]:
 async def refusing_queries(unchanged: str) -> AsyncIterator[httpx.AsyncClient]:
     async with query_service(unchanged) as client:
         yield watched(client, "query")
+
+
+@pytest.fixture
+async def read_engine(database: str) -> AsyncIterator[AsyncEngine]:
+    async with connected(database, 8, autocommit=False) as engine:
+        yield engine
+
+
+@pytest.fixture
+async def replicas(engine: AsyncEngine, read_engine: AsyncEngine) -> AsyncIterator[Sequence[Replica]]:
+    """Two, on projections divided into four, one after the other told of the other."""
+    await divide(read_engine, OF)
+    async with AsyncExitStack() as stack:
+        connections = [await stack.enter_async_context(read_engine.connect()) for _ in range(4)]
+        yield [Replica(engine, connections[2 * n : 2 * n + 2]) for n in range(2)]

@@ -70,7 +70,7 @@ def test_any_order_of_steps(database: str, of: int) -> None:
         world = runner.run(start(stack))
         try:
 
-            @settings(deadline=None, max_examples=8)
+            @settings(deadline=None, max_examples=6)
             @given(steps)
             def holds(steps: list[tuple[str, int]]) -> None:
                 runner.run(world.holds(steps))

@@ -1,6 +1,8 @@
 """Replicas that share a divided projection, each moved when told."""
 
+import asyncio
 from collections.abc import Sequence
+from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import text
@@ -10,9 +12,11 @@ from query_service import checkpoints
 from query_service.batches import Applied, Batches
 from query_service.leases import Leases
 from query_service.orders.aggregate import ORDERS
-from query_service.projection import Projection
+from query_service.projection import DecodedEvent, Projection
 from shared.event_log.reader import PostgresEventLog
 from shared.orders.events import EVENTS
+
+OF = 4
 
 
 class Replica:
@@ -62,3 +66,37 @@ async def expire(engine: AsyncEngine, replica: Replica) -> None:
         for table, column in (("leases", "holder"), ("replicas", "replica")):
             statement = f"UPDATE read_model.{table} SET expires_at = '-infinity' WHERE {column} = :id"
             await connection.execute(text(statement), {"id": replica.id})
+
+
+class Gate:
+    """A projection that waits in the middle of a batch."""
+
+    name = "gate"
+    version = 1
+    event_types = frozenset(EVENTS.classes)
+    tables = ()
+
+    def __init__(self) -> None:
+        self.reached, self.opened = asyncio.Event(), asyncio.Event()
+
+    async def apply(self, connection: AsyncConnection, batch: Sequence[DecodedEvent]) -> None:
+        self.reached.set()
+        await self.opened.wait()
+
+    def loader(self) -> None:
+        return None
+
+
+async def column(engine: AsyncEngine, query: str) -> list[Any]:
+    async with engine.connect() as connection:
+        return list((await connection.execute(text(query))).scalars())
+
+
+async def reached(engine: AsyncEngine) -> list[int]:
+    query = "SELECT position FROM read_model.checkpoints WHERE projection = 'order_summaries' ORDER BY partition"
+    return await column(engine, query)
+
+
+async def is_waiting(engine: AsyncEngine) -> bool:
+    query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    return bool((await column(engine, query))[0])
