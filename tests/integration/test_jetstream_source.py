@@ -132,6 +132,7 @@ async def test_pages_are_those_that_postgresql_gives(
         ):
             for after, limit, max_bytes in (
                 (0, 7, 10_000),
+                (0, 1, 10_000),
                 (3, 1, 1),
                 (20, 1000, 5_000),
                 (0, 1000, 10**6),

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from command_service.postgres_store import PostgresEventStore
 from daicho.relay import WINDOW_EVENTS, Relay
+from daicho.relay_command import _Turn
 from shared.event_log.events import Position, StreamId
 from shared.event_log.reader import PostgresEventLog
 from shared.jetstream import message
@@ -177,6 +178,40 @@ async def test_a_password_is_used_and_told_nobody(caplog: pytest.LogCaptureFixtu
     for told in (caplog.text, repr(refused.value), repr(wrong.address)):
         assert "s3cret" not in told
         assert "wr0ng" not in told
+
+
+async def test_what_is_known_to_be_there_is_waited_for(
+    engine: AsyncEngine, store: PostgresEventStore, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A replica that is behind looks like the end of the stream."""
+    monkeypatch.setattr("shared.jetstream.log._CATCH_UP_SECONDS", 10.0)
+    log = JetStreamEventLog(Stream(connection), Direct(connection))
+    await store.append([a_commit()])
+    async with relaying(engine, connection.address) as relayed:
+        await relayed.caught_up()
+        assert await log.read_all(Position(1), 10) == []
+        log.appended(Position(2))
+        reading = asyncio.create_task(log.read_all(Position(1), 10))
+        await store.append([a_commit()])
+        relayed.woken.set()
+        assert [event.position for event in await reading] == [2]
+    log.appended(Position(9))
+    monkeypatch.setattr("shared.jetstream.log._CATCH_UP_SECONDS", 0.1)
+    with pytest.raises(StreamUnavailable, match="is behind"):
+        await log.read_all(Position(2), 1)
+
+
+async def test_one_relay_works_at_a_time(database: str) -> None:
+    async with database_connected(database, 1) as one, database_connected(database, 1) as another:
+        first, second = _Turn(one), _Turn(another)
+        await first.wait()
+        waiting = asyncio.create_task(second.wait())
+        _, pending = await asyncio.wait([waiting], timeout=0.5)
+        assert pending
+        await first.give_up()
+        async with asyncio.timeout(30):
+            await waiting
+        await second.give_up()
 
 
 async def test_the_command_needs_to_know_where_to(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
