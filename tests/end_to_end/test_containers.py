@@ -1,6 +1,8 @@
 """The Dockerfile's and the compose file's own commands, in order, in an environment that holds nothing else; no engine is needed."""
 
 import re
+import shutil
+import subprocess
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,13 +16,17 @@ from shared.database_url import database_url
 from tests.support.apps import ORDER
 from tests.support.databases import Server, cloned
 from tests.support.images import ROOT, Image, build, run, start
+from tests.support.metrics import WHY_NOT
 from tests.support.processes import free_port
 from tests.support.publisher import publishing
 from tests.support.tokens import ISSUER, SigningKey, bearer
 from tests.support.waiting import wait_until
 
 COMPOSE: Mapping[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
-OURS = {name: one for name, one in COMPOSE["services"].items() if one["image"] == "daicho" and "profiles" not in one}
+OURS = {name: one for name, one in COMPOSE["services"].items() if one["image"] == "daicho"}
+OWNERS = {"migrate"}
+"""What connects as the database's owner."""
+PROMTOOL = shutil.which("promtool")
 GIVEN = {
     "POSTGRES_PASSWORD": "one",
     "DAICHO_COMMAND_ROLE_PASSWORD": "two",
@@ -46,7 +52,26 @@ def test_what_runs_has_no_more_rights_than_it_needs() -> None:
         assert one["cap_drop"] == ["ALL"], name
         assert one["security_opt"] == ["no-new-privileges:true"], name
         is_owner = one["environment"]["DAICHO_DATABASE_URL"].startswith("postgresql://postgres:")
-        assert is_owner == (name == "migrate"), name
+        assert is_owner == (name in OWNERS), name
+
+
+def test_what_is_mounted_is_there() -> None:
+    mounted = [volume.split(":")[0] for one in COMPOSE["services"].values() for volume in one.get("volumes", [])]
+    mounted += [config["file"] for config in COMPOSE["configs"].values() if "file" in config]
+    assert [path for path in mounted if path.startswith(".") and not (ROOT / path).exists()] == []
+
+
+@pytest.mark.skipif(PROMTOOL is None, reason=WHY_NOT)
+def test_prometheus_takes_its_configuration(tmp_path: Path) -> None:
+    for name, config in COMPOSE["configs"].items():
+        text = config["content"] if "content" in config else (ROOT / config["file"]).read_text(encoding="utf-8")
+        (tmp_path / f"{name}.yml").write_text(text.replace("/run/secrets", str(tmp_path)), encoding="utf-8")
+    (tmp_path / "metrics_token").write_text("a token", encoding="utf-8")
+    assert PROMTOOL is not None
+    found = subprocess.run(
+        [PROMTOOL, "check", "config", tmp_path / "prometheus.yml"], check=False, capture_output=True, text=True
+    )
+    assert found.returncode == 0, found.stderr
 
 
 @pytest.mark.load
