@@ -49,7 +49,7 @@ async def test_reads_count_by_where_their_answers_came_from(store: PostgresEvent
     assert told['daicho_answer_cache_requests_total{"result": "hit"}'] == 2
     assert told["daicho_answer_cache_bytes"] > 0
     assert told["daicho_projection_batch_events_sum"] == told["daicho_log_position"] == head
-    assert told["daicho_projector_leading"] == 1
+    assert told["daicho_leases"] == 1
 
 
 async def test_what_only_the_database_knows_is_left_out_while_it_is_away(database: str) -> None:
@@ -68,7 +68,7 @@ async def test_what_only_the_database_knows_is_left_out_while_it_is_away(databas
         await wait_until(lambda: is_listening(0), "it listens no more")
         told = await metrics(http)
         assert not [name for name in told if name.startswith(("daicho_log_", "daicho_projection_lag"))]
-        assert "daicho_projector_leading" in told
+        assert "daicho_leases" in told
         proxy.heal()
         await wait_until(lambda: is_listening(1), "it listens again")
         await wait_until(is_whole, "the database is asked again")

@@ -265,9 +265,11 @@ async def test_projections_tell_their_lag(http: httpx.AsyncClient, store: Postgr
     answer = await http.get("/projections")
     assert [one["name"] for one in answer.json()] == ["order_summaries", "order_details", "order_items"]
     for one in answer.json():
+        assert [(part["number"], part["position"]) for part in one["partitions"]] == [(0, head)]
         assert one == {
             "name": one["name"], "version": 1, "state": "live", "position": head, "head": head, "lag_events": 0,
-            "lag_seconds": 0.0, "parked": 0, "rebuild": None, "can_undo": False, "last_rebuild": None,
+            "lag_seconds": 0.0, "parked": 0, "partitions": one["partitions"], "rebuild": None, "can_undo": False,
+            "last_rebuild": None,
         }  # fmt: skip
 
 
