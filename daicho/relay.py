@@ -87,7 +87,7 @@ class Relay:
             if not found or str(found[0].event_id) != (last.headers or {}).get(MESSAGE_ID):
                 raise StreamUnfit(
                     f"the stream {self._stream.name} is of another log: its last event, at position {position}, is not"
-                    " this log's: name another stream by DAICHO_NATS_STREAM"
+                    " this log's: see docs/how-to/relay-to-jetstream.md"
                 )
         self._relayed(position)
         return position

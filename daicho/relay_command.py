@@ -24,7 +24,7 @@ from shared.supervision import Supervisor
 
 _logger = logging.getLogger(__name__)
 
-RELAYING_LOCK = 7234081526119
+RELAYING_LOCK = 7234081526120
 """Session-level advisory lock in the log's database: whoever holds it relays."""
 
 _STAND_BY_SECONDS = 1.0

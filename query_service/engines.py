@@ -15,6 +15,8 @@ KEEPALIVES: Final = {"tcp_keepalives_idle": "3", "tcp_keepalives_interval": "1",
 _PAUSED_SECONDS = 15.0
 """Beyond the poll interval: the connection of a replica that does nothing for so long is given up."""
 _LOCK_SECONDS = 10.0
+_LEAST_SECONDS_OF_A_BATCH = 3.0
+"""Which reading the next events, decoding them and folding them may take, however short leases are."""
 
 _PROJECTING = {
     **KEEPALIVES,
@@ -56,7 +58,7 @@ def create_engines(settings: QuerySettings) -> Engines:
     paused = {
         "idle_session_timeout": milliseconds(settings.poll_interval + _PAUSED_SECONDS),
         # In the middle of a batch it keeps its leases, though they have expired, until PostgreSQL ends its session.
-        "idle_in_transaction_session_timeout": milliseconds(settings.lease_seconds),
+        "idle_in_transaction_session_timeout": milliseconds(max(settings.lease_seconds, _LEAST_SECONDS_OF_A_BATCH)),
     }
     return Engines(
         log=create_engine(settings.log_url, application_name="daicho-query-log", pool_size=size),

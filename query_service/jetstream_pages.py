@@ -34,7 +34,7 @@ class JetStreamEventPages(EventPages):
             events = chain.from_iterable([await self._log.read_stream(stream) for stream in streams])
             page.add(sorted(event for event in events if event.position > after), wanted)
             page.searched = page.searched if page.is_full else max(page.searched, head)
-        while page.searched < head and not (page.is_full or (page.events and page.looked_at > _SEARCHED)):
+        while page.searched < head and not (page.is_full or page.looked_at > _SEARCHED):
             at_once = limit if wanted is None else _SEARCHED_AT_ONCE
             if not (some := await self._log.read_all(page.searched, at_once, max_bytes=max_bytes)):
                 raise StreamUnavailable(f"the stream ends before position {head}, which it had")

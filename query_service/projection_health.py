@@ -25,6 +25,13 @@ class ProjectionHealth:
         """Raise `ProjectionsStuck`, or as `ProjectionStatuses.list` does."""
         self._seen = ()
         self._seen = await self._statuses.list()
+        if any(one.position > one.head for one in self._seen):
+            # Of a log that has lost its end, as by a restore, unless it has grown between the two looks.
+            before, self._seen = self._seen, await self._statuses.list()
+            past = [one for one in before if one.position > self._seen[0].head]
+            if past:
+                told = (f"{one.name} is at position {one.position}, past the end of the log" for one in past)
+                raise ProjectionsStuck(f"{'; '.join(told)}: it was made of another, rebuild it")
         stuck = [one for one in self._seen if one.state == "stalled" and one.lag_seconds > STUCK_SECONDS]
         if stuck:
             told = (f"{one.name} stays at position {one.position} of {one.head}" for one in stuck)

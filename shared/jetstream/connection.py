@@ -25,6 +25,7 @@ _AGAIN_SECONDS = 0.2
 
 _NO_SUCH_STREAM = 10059
 _NO_REPLICAS = 10074
+_SUBJECTS_TAKEN = 10065
 
 
 class Connection:
@@ -100,6 +101,8 @@ def translate_errors() -> Iterator[None]:
     except nats.js.errors.APIError as error:
         if error.err_code == _NO_SUCH_STREAM:
             raise StreamUnfit("there is no such stream: `daicho relay` makes it") from error
+        if error.err_code == _SUBJECTS_TAKEN:
+            raise StreamUnfit("another stream of this NATS account has the subjects daicho.events.>") from error
         if error.err_code == _NO_REPLICAS:
             raise StreamUnfit("the NATS server is alone: DAICHO_NATS_REPLICAS must be 1") from error
         raise StreamUnavailable(f"JetStream refuses now: {error.description or error.code}") from error

@@ -81,7 +81,10 @@ async def test_the_release_before_projects_on_it(engine: AsyncEngine) -> None:
 
 
 async def test_what_is_divided_is_not_taken_back(database: str, engine: AsyncEngine) -> None:
+    serves_from = "SELECT read_model.serves_from()"
+    assert await fetch(engine, serves_from) == ["0004"]
     await divide(engine, 2)
+    assert await fetch(engine, serves_from) == ["0005"], "the release before must not run on it"
     with pytest.raises(asyncpg.RaiseError, match="a projection is divided into partitions"):
         await downgrade(database)
     await READ_MODEL.require(engine)

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from command_service.postgres_store import PostgresEventStore
 from query_service import projection_health, projection_statuses
-from query_service.tables import leases, replicas
+from query_service.tables import checkpoints, leases, replicas
 from tests.support.apps import query_service
 from tests.support.databases import connected
 from tests.support.documented import watched
@@ -57,6 +57,22 @@ async def test_caught_up_is_ready(store: PostgresEventStore, http: httpx.AsyncCl
     await append_orders(store, 5)
     told = await ready(http, 200, "live")
     assert told["progress"] == {name: {"state": "live", "lag_events": 0, "lag_seconds": 0.0} for name in NAMES}
+
+
+async def test_a_read_model_past_the_end_of_the_log_is_stuck(
+    store: PostgresEventStore, http: httpx.AsyncClient, engine: AsyncEngine
+) -> None:
+    """As after a restore of the log, or in front of a stream that was made anew."""
+    await append_orders(store, 5)
+    await ready(http, 200, "live")
+    async with engine.connect() as connection:
+        await connection.execute(update(checkpoints).values(position=checkpoints.c.position + 100))
+
+    async def is_told() -> bool:
+        answer = await http.get("/health/ready")
+        return answer.status_code == 503 and "past the end of the log" in answer.text
+
+    await wait_until(is_told, "readiness tells of it")
 
 
 async def test_behind_but_moving_is_ready(

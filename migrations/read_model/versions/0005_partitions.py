@@ -12,8 +12,8 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Create or change every object, each from its own file."""
-    for name in ("partitions", "leases", "order_statistics"):
+    """Create or change every object, each from its own file; what every read waits for comes last."""
+    for name in ("order_statistics", "leases", "partitions"):
         run_file("read_model", revision, name)
 
 

@@ -1,5 +1,6 @@
 -- Which replica projects a partition, of whichever projections are divided into so many. The fence grows with every change of
--- the holder, and rows are never removed, so no fence ever comes again.
+-- the holder, and rows are never removed. A crash of PostgreSQL may take the last changes back, fences and all: then the locks on
+-- checkpoints still keep two holders of one fence from applying an event twice.
 CREATE TABLE read_model.leases (
     partitions integer     NOT NULL,
     partition  integer     NOT NULL,

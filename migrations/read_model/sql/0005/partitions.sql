@@ -6,3 +6,8 @@ ALTER TABLE read_model.checkpoints
     DROP CONSTRAINT checkpoints_pkey,
     ADD CONSTRAINT checkpoints_pkey PRIMARY KEY (projection, generation, partition),
     ADD CONSTRAINT checkpoints_partition_check CHECK (partition >= 0 AND partition < partitions AND partitions <= 64);
+
+-- The release before takes each of these checkpoints for the whole: it must not run once there is more than one.
+CREATE OR REPLACE FUNCTION read_model.serves_from() RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN CASE WHEN EXISTS (SELECT FROM read_model.checkpoints WHERE partitions > 1) THEN '0005' ELSE '0004' END;

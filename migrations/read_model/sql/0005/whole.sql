@@ -6,6 +6,9 @@ BEGIN
     END IF;
 END
 $$;
+CREATE OR REPLACE FUNCTION read_model.serves_from() RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN '0004';
 DROP TABLE read_model.leases, read_model.replicas;
 ALTER TABLE read_model.checkpoints
     DROP CONSTRAINT checkpoints_pkey,
