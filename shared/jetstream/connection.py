@@ -93,7 +93,16 @@ class Connection:
 
 @contextmanager
 def translate_errors() -> Iterator[None]:
-    """Turn the client's errors into `StreamUnavailable` and `StreamUnfit`."""
+    """Turn the client's errors into `StreamUnavailable` and `StreamUnfit`; who was cancelled meanwhile ends, though."""
+    try:
+        with _translated():
+            yield
+    finally:
+        _heed_cancellation()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
     try:
         yield
     except nats.errors.MaxPayloadError as error:
@@ -108,3 +117,10 @@ def translate_errors() -> Iterator[None]:
         raise StreamUnavailable(f"JetStream refuses now: {error.description or error.code}") from error
     except (nats.errors.Error, OSError, json.JSONDecodeError) as error:
         raise StreamUnavailable("JetStream cannot be reached") from error
+
+
+def _heed_cancellation() -> None:
+    """Raise what the client may have lost: `asyncio.wait_for`, up to Python 3.11, swallows a cancellation that comes with the answer."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
