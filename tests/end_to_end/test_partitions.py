@@ -1,10 +1,8 @@
 """Four partitions over two query services as processes: both work, and who is killed, or stands still, is followed (I5)."""
 
-import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from time import perf_counter
 from typing import Any
 
@@ -13,34 +11,15 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from command_service.postgres_store import PostgresEventStore
-from tests.support.orders import append_orders
 from tests.support.partitioned import divide
 from tests.support.processes import Process, service
 from tests.support.replay import assert_log_is_sound, assert_read_models_equal_a_replay
 from tests.support.waiting import wait_until
+from tests.support.writing import writing
 
 pytestmark = pytest.mark.load
 
 OF = 4
-
-
-@asynccontextmanager
-async def writing(store: PostgresEventStore) -> AsyncIterator[None]:
-    """Append orders, some after the others, as long as this lasts."""
-    stop = asyncio.Event()
-
-    async def write() -> None:
-        seed = 1000
-        while not stop.is_set():
-            seed += 1
-            await append_orders(store, 5, seed=seed)
-
-    task = asyncio.create_task(write())
-    try:
-        yield
-    finally:
-        stop.set()
-        await task
 
 
 class Readers:

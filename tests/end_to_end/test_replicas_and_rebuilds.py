@@ -3,8 +3,6 @@
 import asyncio
 import random
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from time import perf_counter
 
 import httpx
@@ -16,6 +14,7 @@ from tests.support.orders import append_orders
 from tests.support.processes import Process, service
 from tests.support.replay import assert_log_is_sound, assert_read_models_equal_a_replay
 from tests.support.waiting import wait_until
+from tests.support.writing import writing
 
 pytestmark = pytest.mark.load
 
@@ -26,25 +25,6 @@ PATIENT = {"Prefer": "wait=30"}
 def kills(request: pytest.FixtureRequest) -> int:
     count: int = request.config.getoption("--kills")
     return count
-
-
-@asynccontextmanager
-async def writing(store: PostgresEventStore) -> AsyncIterator[None]:
-    """Append orders as long as this lasts."""
-    stop = asyncio.Event()
-
-    async def write() -> None:
-        seed = 1000
-        while not stop.is_set():
-            seed += 1
-            await append_orders(store, 5, seed=seed)
-
-    task = asyncio.create_task(write())
-    try:
-        yield
-    finally:
-        stop.set()
-        await task
 
 
 @pytest.mark.timeout(600)
