@@ -24,11 +24,15 @@ class Balancer:
         self._turns = cycle(replicas)
 
     async def watch(self) -> None:
-        """Ask each replica whether it is ready, again and again."""
+        """Check the replicas again and again."""
         while True:
-            answers = await asyncio.gather(*(self._is_ready(one) for one in self._ready))
-            self._ready = dict(zip(self._ready, answers, strict=True))
+            await self.check()
             await asyncio.sleep(CHECKS_EVERY)
+
+    async def check(self) -> None:
+        """Ask each replica whether it is ready."""
+        answers = await asyncio.gather(*(self._is_ready(one) for one in self._ready))
+        self._ready = dict(zip(self._ready, answers, strict=True))
 
     async def knows(self, replica: str) -> bool:
         """Tell whether requests are sent to that replica."""
@@ -60,10 +64,11 @@ class Balancer:
 
 @asynccontextmanager
 async def balanced(*replicas: str) -> AsyncIterator[Balancer]:
-    """Run a proxy in front of replicas while this lasts."""
+    """Run a proxy in front of replicas while this lasts; it has asked them once before it serves."""
     async with aiohttp.ClientSession() as http:
         port = free_port()
         balancer = Balancer(replicas, http, f"http://127.0.0.1:{port}")
+        await balancer.check()
         runner = web.ServerRunner(web.Server(balancer.serve))
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", port).start()
