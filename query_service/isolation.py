@@ -90,6 +90,6 @@ async def _try(
 
 def describe(error: Exception) -> str:
     """Say what is wrong, without the data."""
-    if isinstance(error, DBAPIError):
-        return f"PostgreSQL refuses it: {str(error.orig).splitlines()[0]}"
+    if sqlstate(error):
+        return f"PostgreSQL refuses it: {str(getattr(error, 'orig', error)).splitlines()[0]}"
     return f"{type(error).__name__}: {error}"

@@ -1,0 +1,78 @@
+"""Rows are written by the driver itself, in the transaction and the generation of SQLAlchemy's connection. I5."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from decimal import Decimal
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import Table, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from query_service.generations import create, create_indexes, on_generation
+from query_service.orders.tables import order_details, order_totals
+from query_service.set_based import add, copy, upsert
+
+Write = Callable[[AsyncConnection, Table, Sequence[Sequence[Any]]], Awaitable[None]]
+
+ADDRESS = {"line": "1-1 Chiyoda", "quote": '"\\', "nothing": None}
+
+
+class GivenUp(Exception):
+    """What ends a transaction here."""
+
+
+def details(address: object = ADDRESS) -> Sequence[Any]:
+    return (uuid4(), address, None, "T-1", None)
+
+
+async def count(engine: AsyncEngine, table: Table) -> int | None:
+    async with engine.connect() as connection:
+        found: int | None = await connection.scalar(select(func.count()).select_from(table))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("write", "table", "row"),
+    [
+        (upsert, order_details, details()),
+        (add, order_totals, ("pending", 1, Decimal("2.00"))),
+        (copy, order_details, details()),
+    ],
+)
+async def test_what_is_written_first_goes_with_its_transaction(
+    read_engine: AsyncEngine, write: Write, table: Table, row: Sequence[Any]
+) -> None:
+    with pytest.raises(GivenUp):
+        async with read_engine.begin() as connection:
+            await write(connection, table, [row])
+            raise GivenUp
+    assert await count(read_engine, table) == 0
+
+
+async def test_documents_are_kept_and_replaced(read_engine: AsyncEngine) -> None:
+    (order_id, *_), without = row, other = details(), details(None)
+    async with read_engine.begin() as connection:
+        await upsert(connection, order_details, [row, without])
+        await upsert(connection, order_details, [(order_id, {"line": "elsewhere"}, "Yamato", None, None), other])
+        found = (await connection.execute(select(order_details))).all()
+    kept = {one.order_id: tuple(one[1:]) for one in found}
+    assert kept == {
+        order_id: ({"line": "elsewhere"}, "Yamato", None, None),
+        without[0]: (None, None, "T-1", None),
+        other[0]: (None, None, "T-1", None),
+    }
+
+
+async def test_tables_are_of_the_connections_generation(read_engine: AsyncEngine) -> None:
+    async with read_engine.begin() as connection:
+        await create(connection, [order_totals])
+        await create_indexes(connection, [order_totals])
+        await connection.execution_options(**on_generation("next"))
+        await add(connection, order_totals, [("pending", 1, Decimal("2.00")), ("shipped", 1, Decimal("3.00"))])
+        await add(connection, order_totals, [("pending", -1, Decimal("-2.00")), ("shipped", 1, Decimal("0.50"))])
+        assert [tuple(map(str, one)) for one in await connection.execute(select(order_totals))] == [
+            ("shipped", "2", "3.50")
+        ]
+        await connection.execution_options(**on_generation("live"))
+        assert (await connection.execute(select(order_totals))).all() == []
