@@ -23,6 +23,7 @@ from shared.event_log.events import StreamId, Version
 from tests.support.apps import command_service, command_settings, running
 from tests.support.http import assert_problem, place
 from tests.support.orders import commit, placed
+from tests.support.plans import statements
 from tests.support.tally import DECIDER, EVENTS, STATE, Tally, TallyEvent, a_tally, append_added
 from tests.support.waiting import wait_until
 
@@ -137,6 +138,18 @@ async def test_orders_are_found_by_index_though_the_plans_are_of_a_small_log(
             text("SELECT seq_tup_read FROM pg_stat_user_tables WHERE schemaname = 'event_store' AND relname = 'events'")
         )
     assert scanned < 2000
+
+
+async def test_loads_that_come_at_once_share_statements_of_a_few_streams(engine: AsyncEngine) -> None:
+    """Few, for without snapshots streams may be long, and all that one statement reads is in memory at once."""
+    snapshots = PostgresSnapshotStore(engine)
+    ids = await _place(engine, 50)
+    with statements(engine) as run:
+        found = await asyncio.gather(*(snapshots.load(StreamId("order", one), 1) for one in ids))
+    assert [stored.events[0].stream.aggregate_id for stored in found] == ids
+    # The first two come at once, each by itself; the others wait, and go together.
+    sizes = sorted(len(one) for statement in run for one in statement.parameters if isinstance(one, list))
+    assert sizes == [1, 1, 16, 16, 16]
 
 
 def a_repository(engine: AsyncEngine) -> Repository[Tally, TallyEvent]:
