@@ -14,6 +14,7 @@ from tests.integration.test_overload import append_waits, appends_held
 from tests.integration.test_slow_clients import connected
 from tests.support.apps import ORDER, command_service
 from tests.support.http import assert_problem, events, place
+from tests.support.metrics import samples
 from tests.support.served import commands_served
 from tests.support.waiting import wait_until
 
@@ -222,11 +223,13 @@ async def test_bulk_leaves_room_in_the_queue(database: str, engine: AsyncEngine)
     orders: Lines = [{"command": "PlaceOrder", **ORDER}] * 40
     async with command_service(database, queue_commits=16, bulk_requests=2) as http:
         async with appends_held(database):
-            bulk = [asyncio.create_task(send(http, orders)) for _ in range(3)]
+            first = asyncio.create_task(place(http))
             await wait_until(lambda: append_waits(engine), "an append waits for the lock")
+            bulk = [asyncio.create_task(send(http, orders)) for _ in range(3)]
+            await wait_until(lambda: _are_queued(http, 4), "the two whose turn it is have queued what they may")
             single = [asyncio.create_task(place(http)) for _ in range(5)]
-            await asyncio.sleep(0)
-        assert [answer.status_code for answer in await asyncio.gather(*single)] == [201] * 5
+            await wait_until(lambda: _are_queued(http, 9), "there is room for the others")
+        assert [answer.status_code for answer in await asyncio.gather(first, *single)] == [201] * 6
         assert [one["status"] for answers in await asyncio.gather(*bulk) for one in answers] == [201] * 120
 
 
@@ -276,3 +279,7 @@ async def test_who_sends_a_batch_slowly_keeps_nobody_from_theirs(database: str) 
             await stack.enter_async_context(connected(port, head))
         http = await stack.enter_async_context(httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30))
         assert told(await post(http, line))[0]["status"] == 201
+
+
+async def _are_queued(http: httpx.AsyncClient, commits: int) -> bool:
+    return samples((await http.get("/metrics")).text)["daicho_append_queue_commits"] == commits
