@@ -1,12 +1,14 @@
 """What a larger log costs: appends and queries on a small log and on one that grows, and memory over an hour's worth of load."""
 
 import asyncio
+import random
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import psutil
 from sqlalchemy import text
@@ -30,16 +32,19 @@ _MOMENTS = 5
 """How often memory is looked at, at least, however few the requests."""
 _AIM = Aim(number=8, bound=1.2, at_least=False)
 
-# Whole lives of orders, appended by the function that appends all others, 31 seconds apart; names as of 10,000 customers.
-_APPEND = text("""
+_BLOCK, _CUSTOMERS = 6_000, 100
+"""Of so many orders, one after the other, so many customers have placed the same number each; then come others."""
+
+# Whole lives of orders, appended by the function that appends all others, 31 seconds apart.
+_APPEND = text(f"""
 WITH head AS MATERIALIZED (SELECT coalesce(max(last_position), 0) AS head FROM event_store.seals),
 orders AS MATERIALIZED (SELECT n, uuidv7() AS id FROM generate_series(1, CAST(:orders AS integer)) AS n),
 events AS MATERIALIZED (
     SELECT n, k, uuidv7() AS id, uuidv7()::text AS correlation,
         timestamptz '2016-01-01' + (head + n * 3 + k) * interval '31 seconds' AS at,
-        CASE k WHEN 1 THEN jsonb_set(CAST(:data AS jsonb), '{customer_name}', to_jsonb('Customer ' || (n * 7919 + head) % 10000))::text
-            WHEN 2 THEN '{}' ELSE '{"carrier": "Yamato", "tracking_number": null}' END AS data
-    FROM orders, head, generate_series(1, 3) AS k
+        CASE k WHEN 1 THEN jsonb_set(CAST(:data AS jsonb), '{{customer_name}}', to_jsonb('Customer ' || number / {_BLOCK} * {_CUSTOMERS} + number % {_CUSTOMERS}))::text
+            WHEN 2 THEN '{{}}' ELSE '{{"carrier": "Yamato", "tracking_number": null}}' END AS data
+    FROM orders, head, generate_series(1, 3) AS k, LATERAL (SELECT head / {_EVENTS_OF_AN_ORDER} + n AS number) AS the
 )
 SELECT count(*) FILTER (WHERE outcome = 'appended') FROM event_store.append(
     (SELECT array_agg('order'::text) FROM orders), (SELECT array_agg(id ORDER BY n) FROM orders), (SELECT array_agg(0) FROM orders),
@@ -53,6 +58,12 @@ SELECT count(*) FILTER (WHERE outcome = 'appended') FROM event_store.append(
 """)
 _HEAD = "SELECT coalesce(max(last_position), 0) FROM event_store.seals"
 _PROJECTED = "SELECT coalesce(min(position), 0) FROM read_model.checkpoints"
+_SAMPLE = """
+SELECT order_id, placed_at AT TIME ZONE 'UTC' FROM (
+    SELECT order_id, placed_at FROM read_model.order_summaries
+    TABLESAMPLE BERNOULLI (least(100, 100.0 * {count} / (SELECT count(*) FROM read_model.order_summaries)))
+) AS drawn ORDER BY random()
+"""
 _SIZES = """
 SELECT CAST(CAST(relid AS regclass) AS text) AS name, pg_table_size(relid), pg_indexes_size(relid) FROM pg_stat_user_tables
 WHERE CAST(CAST(relid AS regclass) AS text) IN ('event_store.events', 'event_store.seals', 'read_model.order_summaries', 'read_model.order_items') ORDER BY 1
@@ -121,8 +132,8 @@ async def _compare(context: Context, small: str, large: str) -> tuple[dict[str, 
             query, _ = await stack.enter_async_context(servers.service("query", environment))
             await _caught_up(url)
             upkeep = await _upkeep(url)
-            ids = await _ids(url, folder / name, int(20_000 * context.seconds))
-            for what, requests in _requests(context, command, query, ids).items():
+            drawn = await _drawn(url, folder, name, int(20_000 * context.seconds))
+            for what, requests in _requests(context, command, query, drawn).items():
                 legs[f"{what}, {name}"] = requests
         for requests in legs.values():
             await send(requests, 1.0)
@@ -130,28 +141,42 @@ async def _compare(context: Context, small: str, large: str) -> tuple[dict[str, 
         return loads, upkeep
 
 
-def _requests(context: Context, command: str, query: str, ids: Path) -> dict[str, Requests]:
+class _Drawn(NamedTuple):
+    """Files with what requests ask for, one each: drawn from the whole read model, each perhaps many times."""
+
+    orders: Path
+    moments: Path
+    customers: Path
+
+
+def _requests(context: Context, command: str, query: str, drawn: _Drawn) -> dict[str, Requests]:
     tokens = context.tokens(CONNECTIONS)
     read = partial(Requests, urls=(query,), method="GET", tokens=tuple(tokens))
     return {
         "placing an order": placing(command, tokens=tokens),
-        "one order": read(path="/orders/{id}", ids=ids),
-        "an order's history": read(path="/orders/{id}/history", ids=ids),
-        "a list of 50": read(path="/orders?limit=50"),
-        "50 of one customer": read(path="/orders?customer_name=Customer%204711&limit=50"),
-        "statistics": read(path="/statistics"),
+        "one order": read(path="/orders/{id}", ids=drawn.orders),
+        "an order's history": read(path="/orders/{id}/history", ids=drawn.orders),
+        "the 50 before a moment": read(path="/orders?limit=50&placed_to={id}", ids=drawn.moments),
+        "50 of one customer": read(path="/orders?limit=50&customer_name=Customer%20{id}", ids=drawn.customers),
+        # On one connection: those who ask at once would share an answer.
+        "statistics": read(path="/statistics", connections=1),
     }
 
 
-async def _ids(url: str, path: Path, count: int) -> Path:
-    """Write ids of orders drawn from the whole read model, each perhaps many times."""
-    query = f"""
-    SELECT order_id FROM (
-        SELECT order_id FROM read_model.order_summaries TABLESAMPLE BERNOULLI (least(100, 100.0 * {count} / (SELECT count(*) FROM read_model.order_summaries)))
-    ) AS drawn ORDER BY random()
-    """
-    ids = [str(one) for (one,) in await servers.execute(url, query)]
-    path.write_text("\n".join((ids * (1 + count // len(ids)))[:count]), "utf-8")
+async def _drawn(url: str, folder: Path, name: str, count: int) -> _Drawn:
+    found = await servers.execute(url, _SAMPLE.format(count=count))
+    size = await servers.number(url, "SELECT count(*) FROM read_model.order_summaries")
+    customers = [str(number) for number in range(int(size) // _BLOCK * _CUSTOMERS)]
+    random.Random(size).shuffle(customers)
+    return _Drawn(
+        _written(folder / f"{name}-orders", [str(one) for one, _ in found], count),
+        _written(folder / f"{name}-moments", [f"{at:%Y-%m-%dT%H:%M:%S.%fZ}" for _, at in found], count),
+        _written(folder / f"{name}-customers", customers, count),
+    )
+
+
+def _written(path: Path, values: Sequence[str], count: int) -> Path:
+    path.write_text("\n".join((list(values) * (1 + count // len(values)))[:count]), "utf-8")
     return path
 
 
@@ -183,8 +208,9 @@ def result(by_size: dict[int, tuple[dict[str, list[Load]], list[Series]]]) -> Re
     return Result(
         name="growth",
         title="A growing log",
-        settings=f"a log of {sizes[0]:,} events beside one of {' and then '.join(f'{size:,}' for size in sizes)}, by whole lives of orders; "
-        f"{CONNECTIONS} connections; answers are read from tables, where those who ask the same at once share them",
+        settings=f"a log of {sizes[0]:,} events beside one of {' and then '.join(f'{size:,}' for size in sizes)}, by whole lives of orders, to both of which "
+        f"placing adds as it is measured; {CONNECTIONS} connections, each request for something else; statistics, which are the same for all, on one; "
+        "answers are read from tables",
         series=tuple(found),
         ratios=tuple(ratios),
         curves=tuple(curves),
@@ -222,13 +248,13 @@ async def _memory(context: Context, url: str, requests: int) -> Result:
         ):
             processes = dict(zip(sizes, map(psutil.Process, (command_pid, query_pid)), strict=True))
             await _caught_up(url)
-            ids = await _ids(url, Path(folder, "ids"), 100_000)
+            drawn = await _drawn(url, Path(folder), "memory", 100_000)
             placed = placing(command, tokens=tokens).model_copy(update={"connections": CONNECTIONS // 2})
             read = Requests(
                 urls=(query,),
                 method="GET",
                 path="/orders/{id}",
-                ids=ids,
+                ids=drawn.orders,
                 tokens=tuple(tokens),
                 connections=CONNECTIONS // 2,
             )
