@@ -31,19 +31,22 @@ async def make_table(url: str) -> None:
 
 
 async def multi_row_inserts(url: str, rows: int, seconds: float) -> float:
-    """Insert so many rows a statement, prepared, on one connection, a commit each; give rows a second."""
+    """Insert so many rows a statement, prepared, on one connection, a commit each; give rows a second of inserting."""
     connection = await connect(url)
     try:
         start = await connection.fetchval("SELECT greatest(coalesce(max(position), 0), 1000000000) FROM floor.events")
-        values = ", ".join(
+        places = ", ".join(
             "(" + ", ".join(f"${row * _WIDTH + column + 1}" for column in range(_WIDTH)) + ")" for row in range(rows)
         )
-        insert = await connection.prepare(f"INSERT INTO floor.events ({_COLUMNS}) VALUES {values}")
-        count, started = 0, perf_counter()
-        while perf_counter() - started < seconds:
-            await insert.fetch(*_rows(start + count, rows))
+        insert = await connection.prepare(f"INSERT INTO floor.events ({_COLUMNS}) VALUES {places}")
+        count, spent = 0, 0.0
+        while spent < seconds:
+            values = _rows(start + count, rows)
+            started = perf_counter()
+            await insert.fetch(*values)
+            spent += perf_counter() - started
             count += rows
-        return count / (perf_counter() - started)
+        return count / spent
     finally:
         await connection.close()
 

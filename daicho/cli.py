@@ -102,7 +102,7 @@ def events(
     shown = Shown(
         filters(types or [], order, correlation), after, _LAST if last is None else last, follow, as_json, stored
     )
-    run(run_events(load(OperatorSettings), shown))
+    run(run_events(_beside_the_log(), shown))
 
 
 @app.command(
@@ -112,7 +112,7 @@ def verify(
     anchor: Annotated[str | None, typer.Option(help="A seal that an earlier run printed, as POSITION:DIGEST.")] = None,
 ) -> None:
     """Hold every event of the log against its seals; name the first position that does not match."""
-    run(run_verify(load(OperatorSettings), None if anchor is None else _anchor(anchor)))
+    run(run_verify(_beside_the_log(), None if anchor is None else _anchor(anchor)))
 
 
 @app.command(epilog="Example: daicho export ledger.ndjson.gz")
@@ -122,7 +122,7 @@ def export(
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
 ) -> None:
     """Write the whole log, with its seals, into a file: newline-delimited JSON, compressed with gzip."""
-    run(run_export(load(OperatorSettings), file, force=force))
+    run(run_export(_beside_the_log(), file, force=force))
 
 
 @app.command(
@@ -131,7 +131,7 @@ def export(
 )
 def import_(file: Annotated[Path, typer.Argument(help="A file that `daicho export` wrote.")]) -> None:
     """Read an exported log into an empty one, which is made where there is none: all of it and verified, or nothing."""
-    run(run_import(load(OperatorSettings), file))
+    run(run_import(_beside_the_log(), file))
 
 
 @app.command(epilog="Example: DAICHO_RELAY_TO=nats://127.0.0.1:4222 daicho relay")
@@ -140,7 +140,7 @@ def relay() -> None:
 
     It goes on from where the stream ends; more than one may run, of which the others stand by.
     """
-    run(run_relay(load(OperatorSettings)))
+    run(run_relay(_beside_the_log()))
 
 
 Projections = Annotated[list[str] | None, typer.Argument(help="Projections; without any, all.")]
@@ -149,7 +149,7 @@ Projections = Annotated[list[str] | None, typer.Argument(help="Projections; with
 @app.command(epilog="Example: daicho doctor  Exit codes: 0 nothing is at fault, 1 something is.")
 def doctor(*, as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
     """Look for what endangers the ledger: durability, schemas, roles, guards, clock, disk, replication, connections, notifications, projections."""
-    run(run_doctor(load(OperatorSettings), as_json=as_json))
+    run(run_doctor(_beside_the_log(), as_json=as_json))
 
 
 @app.command(epilog="Example: daicho status --watch")
@@ -254,7 +254,7 @@ app.add_typer(snapshots, name="snapshots")
 @snapshots.command("status", epilog="Example: daicho snapshots status")
 def snapshots_status() -> None:
     """Show how many snapshots there are, by aggregate type and state schema version."""
-    run(run_snapshots_status(load(OperatorSettings)))
+    run(run_snapshots_status(_beside_the_log()))
 
 
 @snapshots.command(epilog="Example: daicho snapshots drop --type order")
@@ -262,7 +262,7 @@ def drop(
     aggregate_type: Annotated[str | None, typer.Option("--type", help="Only of this aggregate type.")] = None,
 ) -> None:
     """Remove snapshots. Nothing is lost: states are folded from their events, and snapshots taken anew."""
-    run(run_snapshots_drop(load(OperatorSettings), aggregate_type))
+    run(run_snapshots_drop(_beside_the_log(), aggregate_type))
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
@@ -277,6 +277,16 @@ def main(
 ) -> None:
     """Set logging up, once for every command."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+
+
+def _beside_the_log() -> OperatorSettings:
+    """Load the settings of a command that works on the event log's own tables."""
+    settings = load(OperatorSettings)
+    if settings.event_source is not None:
+        raise typer.BadParameter(
+            "DAICHO_EVENT_SOURCE is set: the event log is elsewhere, and this is to be run there, without it"
+        )
+    return settings
 
 
 def _anchor(given: str) -> Anchor:

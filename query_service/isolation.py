@@ -14,6 +14,8 @@ from shared.event_log.events import RecordedEvent
 
 _DATA = ("22", "23")
 """SQLSTATE classes: a value that does not fit, a constraint that is violated."""
+_OF_THE_DRIVER = "22000"
+"""SQLSTATE of values that the driver itself cannot send; it quotes them."""
 
 Events = Sequence[DecodedEvent]
 """One aggregate's, in order."""
@@ -90,6 +92,8 @@ async def _try(
 
 def describe(error: Exception) -> str:
     """Say what is wrong, without the data."""
+    if sqlstate(error) == _OF_THE_DRIVER:
+        return "a value does not fit its column"
     if sqlstate(error):
         return f"PostgreSQL refuses it: {str(getattr(error, 'orig', error)).splitlines()[0]}"
     return f"{type(error).__name__}: {error}"

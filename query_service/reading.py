@@ -38,7 +38,7 @@ What is read often is in memory: a row fetched by index costs little more than i
 """
 
 SEARCHING: Final = {**READING, "plan_cache_mode": "force_custom_plan"}
-"""Those for queries with filters: which index serves one depends on its value, so no plan is kept for all of them."""
+"""Those for queries whose values tell which index serves them: no plan is kept for all of them."""
 
 OneQuery = Callable[[ColumnElement[UUID]], Select[Any]]
 """Makes the query for one aggregate's row out of the column with its id; a function that is there once, not a lambda."""
@@ -57,19 +57,25 @@ class ReadModel:
     seconds: float
 
     async def fetch(
-        self, query: Select[Any], parameters: Mapping[str, object], projections: Sequence[str], aggregate_type: str
+        self,
+        query: Select[Any],
+        parameters: Mapping[str, object],
+        projections: Sequence[str],
+        aggregate_type: str,
+        *,
+        plan_by_values: bool = False,
     ) -> tuple[Position, Sequence[AnyRow]]:
         """Run a query about all aggregates of a type, with what tells its position in the same statement.
 
         So both are of one snapshot. Gives the position that every one of the projections has reached, and the query's
         rows, in no promised order. The answer may be kept as long as nothing happens to any of those aggregates. The
-        query should be one of a few that are made once: what is built out of it is kept, and PostgreSQL's plan if it
-        has no parameters.
+        query should be one of a few that are made once: what is built out of it is kept, and PostgreSQL's plan too, but
+        with `plan_by_values`: then each set of parameters has a plan of its own.
 
         Raises `ReadModelBehind`, `DatabaseUnavailable` and `Overloaded`.
         """
         await self.projected.wait_for(projections, self.wanted, self.seconds)
-        engine = self.search_engine if parameters else self.engine
+        engine = self.search_engine if plan_by_values else self.engine
         statement = _of_all(query, tuple(projections))
         rows = await fetch_all(engine, statement, {**parameters, "wanted": self.wanted})
         position = self._note(rows[0], aggregate_type, projections)

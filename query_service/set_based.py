@@ -1,6 +1,7 @@
 """Writing many rows at once: one statement, one array per column; or COPY. A row has a value for each column, in the table's order.
 
-The driver itself runs what is here: over a small batch, SQLAlchemy's execution would take longer than PostgreSQL's.
+The driver itself runs what is here: over a small batch, SQLAlchemy's execution would take longer than PostgreSQL's. So values
+are what the driver takes for a column's type, but for documents, which are objects; None is NULL there too.
 """
 
 import json
@@ -80,8 +81,8 @@ def _text(statement: ClauseElement, schema: str) -> str:
 async def _fetch(
     connection: AsyncConnection, statement: str, table: Table, rows: Sequence[Sequence[Any]]
 ) -> Sequence[Sequence[Any]]:
-    driver = await _driver(connection)
-    found: Sequence[Sequence[Any]] = await driver.fetch(statement, *zip(*_as_sent(table, rows), strict=True))
+    arrays = [array for _, array in zip(table.c, zip(*_as_sent(table, rows), strict=True), strict=True)]
+    found: Sequence[Sequence[Any]] = await (await _driver(connection)).fetch(statement, *arrays)
     return found
 
 

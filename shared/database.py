@@ -19,7 +19,9 @@ from shared.fair_pool import FairPool
 
 AnyRow = Row[*tuple[Any, ...]]
 
-DRIVER_ERRORS = (DBAPIError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+_OF_THE_CLIENT = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+
+DRIVER_ERRORS = (DBAPIError, asyncpg.PostgresError, *_OF_THE_CLIENT)
 """All that a statement, or connecting, can raise: SQLAlchemy's errors, and the driver's where SQLAlchemy leaves them bare."""
 
 _READ_ONLY = "25006"
@@ -109,7 +111,7 @@ def is_connection_failure(error: BaseException) -> bool:
     # An error without a statement comes from connecting.
     if isinstance(error, DBAPIError) and (error.connection_invalidated or error.statement is None):
         return True
-    if isinstance(error, OSError | asyncpg.InterfaceError | PoolTimeoutError):
+    if isinstance(error, (*_OF_THE_CLIENT, PoolTimeoutError)):
         return True
     return sqlstate(error).startswith(_UNAVAILABLE)
 

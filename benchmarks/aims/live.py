@@ -53,14 +53,15 @@ async def measure(context: Context) -> list[Result]:
 
 
 async def _sampled(engine: AsyncEngine, requests: Requests, seconds: float) -> list[_Sample]:
-    """Send commands, and look at the positions meanwhile."""
+    """Send commands, and look at the positions meanwhile: until the last command's event is in the log."""
     sending = asyncio.create_task(send(requests, seconds))
     samples, started = [], time.perf_counter()
     while not sending.done():
         samples.append((time.perf_counter() - started, *await _positions(engine)))
         await asyncio.wait([sending], timeout=_SAMPLE)
     await sending
-    return samples
+    end = next(number for number, (_, head, _) in enumerate(samples) if head == samples[-1][1])
+    return samples[: end + 1]
 
 
 async def _drained(engine: AsyncEngine) -> float:

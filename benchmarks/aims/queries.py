@@ -2,6 +2,7 @@
 
 import random
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +21,7 @@ ORDERS = 5_000
 
 _FASTEST = 20_000
 LIST = "/orders?limit=50"
-DIFFERING = "from tables, lists of 50 that differ"
+ONE, FIFTY, SHARED = "one order", "a list of 50", "from tables, one list for all"
 
 
 async def measure(context: Context) -> list[Result]:
@@ -34,23 +35,25 @@ async def measure(context: Context) -> list[Result]:
         cached, _ = await stack.enter_async_context(servers.service("query", environment))
         uncached, _ = await stack.enter_async_context(servers.service("query", uncached_environment, context.profiles))
         bodies = {path: await get(uncached + path, tokens[0], ORDERS) for path in (f"/orders/{ids[0]}", LIST)}
-        drawn = random.Random(7).choices(ids, k=int(_FASTEST * max(context.seconds, 1.0)))
-        details = folder / "ids"
-        details.write_text("\n".join(drawn), encoding="utf-8")
+        count = int(_FASTEST * max(context.seconds, 1.0))
+        details, moments = folder / "ids", folder / "moments"
+        details.write_text("\n".join(random.Random(7).choices(ids, k=count)), encoding="utf-8")
+        now = datetime.now(UTC)
+        moments.write_text(
+            "\n".join(f"{now + timedelta(seconds=n):%Y-%m-%dT%H:%M:%SZ}" for n in range(count)), encoding="utf-8"
+        )
         one = partial(Requests, method="GET", path="/orders/{id}", ids=details, tokens=tuple(tokens))
         fifty = partial(Requests, method="GET", path=LIST, tokens=tuple(tokens))
+        each = partial(fifty, path=LIST + "&placed_to={id}", ids=moments)
         legs: dict[str, Requests] = {}
-        for (path, body), request, what in zip(
-            bodies.items(), (one, fifty), ("one order", "a list of 50"), strict=True
-        ):
+        for (path, body), request, what in zip(bodies.items(), (one, fifty), (ONE, FIFTY), strict=True):
             bare = await stack.enter_async_context(servers.app("benchmarks.bare_app:create", {ANSWER: body}))
             if await get(bare + path, tokens[0], 0) != body or await get(cached + path, tokens[0], ORDERS) != body:
                 raise AssertionError("they do not return the same bytes")
-            legs |= {f"bare endpoint, {what}": request(urls=(bare,))}
-            legs |= {f"from tables, {what}": request(urls=(uncached,)), f"from memory, {what}": request(urls=(cached,))}
-        bounds = folder / "bounds"
-        bounds.write_text("\n".join(f"{1000 + number / 100:.2f}" for number in range(len(drawn))), encoding="utf-8")
-        legs[DIFFERING] = fifty(urls=(uncached,), ids=bounds, path=LIST + "&max_total={id}")
+            legs |= {f"bare endpoint, {what}": request(urls=(bare,)), f"from memory, {what}": request(urls=(cached,))}
+        legs[f"from tables, {ONE}"] = one(urls=(uncached,))
+        legs[f"from tables, {FIFTY}"] = each(urls=(uncached,))
+        legs[f"{SHARED}, {FIFTY}"] = fifty(urls=(uncached,))
         for leg in legs.values():
             await send(leg, 1.0)
         loads = await context.in_turn({name: partial(send, leg, context.seconds) for name, leg in legs.items()})
@@ -59,11 +62,11 @@ async def measure(context: Context) -> list[Result]:
 
 def _result(loads: dict[str, list[Load]]) -> Result:
     rates = {name: [load.rate for load in found] for name, found in loads.items()}
-    aims = {("one order", "tables"): 0.5, ("a list of 50", "tables"): 0.4, ("one order", "memory"): 0.85, ("a list of 50", "memory"): 0.85}  # fmt: skip
+    aims = {(ONE, "tables"): 0.5, (FIFTY, "tables"): 0.4, (ONE, "memory"): 0.85, (FIFTY, "memory"): 0.85}
     return Result(
         name="queries",
         title="Queries over HTTP",
-        settings=f"{CONNECTIONS} connections; {ORDERS:,} orders, drawn at random; the answers are the same to the byte",
+        settings=f"{CONNECTIONS} connections; {ORDERS:,} orders, drawn at random; the answers are the same to the byte, but for the cursor where each list is another",
         series=(
             *(series(name, "requests/s", found) for name, found in rates.items()),
             *(series(f"{name}, p99", "ms", [load.p99 for load in found]) for name, found in loads.items()),
@@ -78,10 +81,10 @@ def _result(loads: dict[str, list[Load]]) -> Result:
                 )
                 for (what, source), bound in aims.items()
             ),
-            ratio(f"{DIFFERING} / bare endpoint", rates[DIFFERING], rates["bare endpoint, a list of 50"]),
+            ratio(f"{SHARED} / bare endpoint, {FIFTY}", rates[f"{SHARED}, {FIFTY}"], rates[f"bare endpoint, {FIFTY}"]),
         ),
         notes=(
-            "A list of 50 is the same for all: those who ask for it while it is read share the next read. Of those that differ, each has a filter of its own.",
+            "From tables, each list is the one before a moment of its own. Where all ask for the same one, those who do while it is read share the next read.",
             generator_cost([load for found in loads.values() for load in found]),
         ),
     )

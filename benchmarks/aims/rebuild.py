@@ -185,6 +185,7 @@ async def require_same(engine: AsyncEngine) -> None:
     """Raise if pure SQL made other rows than the read model has."""
     async with engine.connect() as connection:
         for table in TABLES:
-            query = f"SELECT count(*) FROM (TABLE ceiling.{table} EXCEPT TABLE read_model.{table}) AS other"
+            one, other = f"TABLE ceiling.{table}", f"TABLE read_model.{table}"
+            query = f"SELECT count(*) FROM (({one} EXCEPT {other}) UNION ALL ({other} EXCEPT {one})) AS differing"
             if await connection.scalar(text(query)):
                 raise AssertionError(f"{table} differs")

@@ -42,7 +42,9 @@ async def list_orders(filters: Annotated[OrderFilters, Query()], read: ReadYourW
     """Give a page of the orders that pass the filters."""
     position, rows, next_cursor = await OrderQueries(read).list(filters)
     _reflects(response, position)
-    return Page.model_validate({"items": [row._asdict() for row in rows], "next_cursor": next_cursor})
+    names = rows[0]._fields if rows else ()
+    items = [dict(zip(names, row, strict=True)) for row in rows]
+    return Page.model_validate({"items": items, "next_cursor": next_cursor})
 
 
 @router.get("/orders/{order_id}", operation_id="getOrder", summary="One order in full, now or as it was")

@@ -7,10 +7,11 @@ cost every write more than the merge costs a read.
 
 import re
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from pydantic import TypeAdapter, ValidationError
@@ -49,10 +50,21 @@ _PASSED: Mapping[Sort, str] = {
 }
 
 
-def page_query(filters: OrderFilters) -> tuple[Select[Any], Mapping[str, object]]:
-    """Give the statement that reads the page and, if there is one, the row after it; and its parameters.
+class PageQuery(NamedTuple):
+    """The statement that reads a page and, if there is one, the row after it, and its parameters.
 
-    Requests of one shape and limit, whatever their values, have one statement. Raises `InvalidCursor`.
+    It `is_weighed` if no index serves it in order whatever the values are.
+    """
+
+    statement: Select[Any]
+    parameters: Mapping[str, object]
+    is_weighed: bool
+
+
+def page_query(filters: OrderFilters) -> PageQuery:
+    """Make the statement: requests of one shape and limit, whatever their values, have one.
+
+    Raises `InvalidCursor`.
     """
     given = {name: value for name in _CONDITIONS if (value := getattr(filters, name)) is not None}
     if filters.cursor is not None:
@@ -61,7 +73,15 @@ def page_query(filters: OrderFilters) -> tuple[Select[Any], Mapping[str, object]
     if filters.q is not None:
         given["q"] = re.sub(r"([/%_])", r"/\1", filters.q) + "%"
     statuses = tuple(filters.status or OrderStatus)
-    return _statement(filters.sort, statuses, frozenset(given), filters.limit + 1), given
+    statement = _statement(filters.sort, statuses, frozenset(given), filters.limit + 1)
+    return PageQuery(statement, given, is_weighed=not given.keys() <= _IN_ORDER[_column(filters.sort)])
+
+
+_IN_ORDER: Mapping[str, AbstractSet[str]] = {
+    "placed_at": {"customer_name", "placed_from", "placed_to", "after", "after_id"},
+    "total_amount": {"min_total", "max_total", "after", "after_id"},
+}
+"""The parameters that an index serves in the order of a sort."""
 
 
 def next_cursor(filters: OrderFilters, last: AnyRow) -> str:

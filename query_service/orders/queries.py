@@ -45,8 +45,10 @@ class OrderQueries:
 
         Raises `InvalidCursor`.
         """
-        query, parameters = page_query(filters)
-        position, rows = await self._read_model.fetch(query, parameters, ["order_summaries"], AGGREGATE_TYPE)
+        query, parameters, is_weighed = page_query(filters)
+        position, rows = await self._read_model.fetch(
+            query, parameters, ["order_summaries"], AGGREGATE_TYPE, plan_by_values=is_weighed
+        )
         # The statement reads in order; that the join with its position keeps it, SQL does not promise.
         page = sorted(rows, key=partial(sort_key, filters.sort), reverse=descends(filters.sort))[: filters.limit]
         return position, page, next_cursor(filters, page[-1]) if len(page) < len(rows) else None

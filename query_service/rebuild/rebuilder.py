@@ -199,7 +199,11 @@ class Rebuilder:
                     if await self._try_swap(projection, report):
                         break
                     await asyncio.sleep(delay)
-            _logger.warning("projection %s was rebuilt: %s", projection.name, report)
+            differing = [name for name, of in report.get("tables", {}).items() if of["different_rows"]]
+            level, what = (
+                (logging.WARNING, f"; other rows: {', '.join(differing)}") if differing else (logging.INFO, "")
+            )
+            _logger.log(level, "projection %s was rebuilt%s", projection.name, what, extra={"report": report})
 
     async def _compare(self, projection: Projection) -> dict[str, Any]:
         """Compare at one position; a live one of another version stays where it is."""

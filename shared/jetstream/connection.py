@@ -22,6 +22,7 @@ _logger = logging.getLogger(__name__)
 _CONNECT_SECONDS = 5.0
 _ANSWER_SECONDS = 2.0
 _AGAIN_SECONDS = 0.2
+_SILENT_SECONDS = 30.0
 
 _NO_SUCH_STREAM = 10059
 _NO_REPLICAS = 10074
@@ -36,6 +37,7 @@ class Connection:
         self._name = name
         self._client: Client | None = None
         self._connecting = asyncio.Lock()
+        self._said, self._silent_until = "", 0.0
 
     async def client(self) -> Client:
         """Give the client, connected, or connecting again. Raises `StreamUnavailable`."""
@@ -54,12 +56,18 @@ class Connection:
             await self._client.close()
             self._client = None
 
+    def _log(self, what: str) -> None:
+        """Log what is wrong, but the same again only now and then: the client tries several times a second."""
+        if what != self._said or monotonic() > self._silent_until:
+            self._said, self._silent_until = what, monotonic() + _SILENT_SECONDS
+            _logger.warning("NATS: %s", what)
+
     async def _connect(self) -> Client:
         client = Client()
         ends_at = monotonic() + _CONNECT_SECONDS
 
         async def tell(error: Exception) -> None:
-            _logger.warning("NATS: %s", str(error) or type(error).__name__)
+            self._log(str(error) or type(error).__name__)
             # Not cancelled from outside: that could leave a socket behind.
             if self._client is not client and (
                 monotonic() > ends_at or isinstance(error, nats.errors.AuthorizationError)

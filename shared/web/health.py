@@ -39,6 +39,8 @@ class Found(NamedTuple):
         return {name: one.model_dump() for name, one in self.progress.items()}
 
 
+_NOTHING = Found({}, {}, {})
+
 STOPPING = "not stopping"
 """The check that fails from the moment on when the service is told to end."""
 
@@ -87,8 +89,9 @@ def health_router(
     @router.get("/ready", operation_id="getReadiness", summary="The service can do its work", response_model=Readiness)
     async def ready(request: Request) -> Response:
         """Make every check: of the database, the schemas, and what runs in the background."""
-        found = await finding.by_now()
-        results = {**found.checks, STOPPING: await _run(stopping)}
+        # Who sends requests here is to know that it stops at once, however long the checks take.
+        found = await finding.by_now() if (why := await _run(stopping)) == "ok" else _NOTHING
+        results = {**found.checks, STOPPING: await _run(stopping) if why == "ok" else why}
         if any(result != "ok" for result in results.values()):
             error = NotReady(results, found.told())
             return problem_response(request, Explanation(SHARED_PROBLEMS[NotReady], str(error), error.members()))

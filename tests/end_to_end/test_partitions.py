@@ -65,7 +65,11 @@ class Readers:
 async def test_two_processes_share_four_partitions_and_follow_each_other(database: str, engine: AsyncEngine) -> None:
     store, pauses = PostgresEventStore(engine), {}
     await divide(engine, OF)
-    async with service("query", database) as one, service("query", database) as other, httpx.AsyncClient() as http:
+    async with (
+        service("query", database) as one,
+        service("query", database) as other,
+        httpx.AsyncClient(timeout=30) as http,
+    ):
         readers = Readers(http, store)
         async with writing(store):
             await readers.until_each_has([2, 2], [one, other])

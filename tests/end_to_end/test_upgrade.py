@@ -18,7 +18,7 @@ from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.load
 
-DRAIN = "1.5"
+DRAIN = "4"
 
 
 @pytest.mark.timeout(300)

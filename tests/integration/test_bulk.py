@@ -239,6 +239,7 @@ async def test_without_outcome_in_time_lines_say_so_and_keys_give_the_truth(data
         async with appends_held(database):
             answers = await send(http, lines)
         assert set(slugs(answers)) <= {"outcome-unknown", "overloaded", "unavailable"}
+    async with command_service(database) as http:
         again = await send(http, lines)
         assert slugs(again) == [""] * 6
     assert len(await events(engine)) == 6

@@ -162,6 +162,16 @@ async def test_a_rebuild_goes_through_the_ordinary_path(
     assert (code, f"log at {total:,}" in told) == (0, True), told
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["doctor", "verify", "export x", "import x", "events", "relay", "snapshots status", "snapshots drop"],
+)
+async def test_what_works_on_the_log_is_refused_where_there_is_none(command: str) -> None:
+    code, told = await daicho("postgresql://nowhere.invalid/x", *command.split(), DAICHO_EVENT_SOURCE="nats://nowhere")
+    assert code == 2
+    assert "the event log is elsewhere" in told
+
+
 async def test_without_a_stream_it_does_not_start(database: str, nats_server: Nats) -> None:
     with pytest.raises(Exception, match="`daicho relay` makes it"):
         async with query_service(database, event_source=SecretStr(nats_server.url)):

@@ -39,7 +39,7 @@ async def test_a_full_queue_answers_overloaded_at_once(database: str, engine: As
 async def test_an_append_that_waits_too_long_is_ended_by_postgresql_for_certain(
     database: str, engine: AsyncEngine
 ) -> None:
-    async with command_service(database, command_deadline=2) as commands:
+    async with command_service(database, command_deadline=6) as commands:
         async with appends_held(database):
             assert_problem(await place(commands, **{"Idempotency-Key": "k"}), 503, "unavailable")
             assert not await append_waits(engine)
@@ -48,7 +48,7 @@ async def test_an_append_that_waits_too_long_is_ended_by_postgresql_for_certain(
 
 
 async def test_a_read_is_answered_by_its_deadline_and_a_wish_to_wait_comes_on_top(database: str) -> None:
-    async with query_service(database, read_deadline=0.3) as queries:
+    async with query_service(database, read_deadline=2) as queries:
         async with connected(database, 1, autocommit=False) as owner, owner.begin() as connection:
             await connection.execute(text("LOCK TABLE read_model.checkpoints IN ACCESS EXCLUSIVE MODE"))
             assert_problem(await queries.get("/orders"), 503, "overloaded")
@@ -72,6 +72,9 @@ async def _finished(tasks: "list[asyncio.Task[httpx.Response]]", count: int) -> 
 
 
 async def append_waits(engine: AsyncEngine) -> bool:
-    query = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    query = """
+    SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
+    WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()
+    """
     async with engine.connect() as connection:
         return bool(await connection.scalar(text(query)))

@@ -5,11 +5,13 @@ from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import pytest
 from sqlalchemy import Table, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from query_service.generations import create, create_indexes, on_generation
+from query_service.isolation import describe, is_poison
 from query_service.orders.tables import order_details, order_totals
 from query_service.set_based import add, copy, upsert
 
@@ -76,3 +78,28 @@ async def test_tables_are_of_the_connections_generation(read_engine: AsyncEngine
         ]
         await connection.execution_options(**on_generation("live"))
         assert (await connection.execute(select(order_totals))).all() == []
+
+
+@pytest.mark.parametrize(
+    ("table", "row", "said"),
+    [
+        (order_totals, ("pending", 2**70, Decimal(0)), "a value does not fit its column"),
+        (order_totals, ("pending", 1, Decimal(10) ** 30), "PostgreSQL refuses it: numeric field overflow"),
+        (order_totals, ("pending", None, Decimal(0)), "PostgreSQL refuses it: null value in column"),
+        (order_details, details()[:3], "ValueError: zip() argument 2 is shorter than argument 1"),
+    ],
+)
+async def test_a_row_that_cannot_be_written_is_its_events_fault_and_told_without_its_data(
+    read_engine: AsyncEngine, table: Table, row: Sequence[Any], said: str
+) -> None:
+    with pytest.raises(Exception) as caught:
+        async with read_engine.begin() as connection:
+            await upsert(connection, table, [row])
+    assert isinstance(caught.value, Exception)
+    assert is_poison(caught.value)
+    assert describe(caught.value).startswith(said)
+    assert "\n" not in describe(caught.value)
+
+
+def test_the_driver_at_fault_is_no_events_fault() -> None:
+    assert not is_poison(asyncpg.ProtocolError("an unexpected message"))

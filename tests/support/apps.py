@@ -41,7 +41,8 @@ async def running(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 
 
 def command_settings(url: str, **changes: Any) -> CommandSettings:
-    return CommandSettings(**{"database_url": SecretStr(url), **changes})
+    """Give settings with a deadline that no test comes to unless it means to."""
+    return CommandSettings(**{"database_url": SecretStr(url), "command_deadline": 60, **changes})
 
 
 def query_settings(url: str, **changes: Any) -> QuerySettings:

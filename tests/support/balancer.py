@@ -23,16 +23,15 @@ class Balancer:
         self._ready = dict.fromkeys(replicas, False)
         self._turns = cycle(replicas)
 
-    async def watch(self) -> None:
-        """Check the replicas again and again."""
+    async def watch(self, replica: str) -> None:
+        """Ask one again and again whether it is ready."""
         while True:
-            await self.check()
+            await self.check(replica)
             await asyncio.sleep(CHECKS_EVERY)
 
-    async def check(self) -> None:
-        """Ask each replica whether it is ready."""
-        answers = await asyncio.gather(*(self._is_ready(one) for one in self._ready))
-        self._ready = dict(zip(self._ready, answers, strict=True))
+    async def check(self, replica: str) -> None:
+        """Ask one whether it is ready."""
+        self._ready[replica] = await self._is_ready(replica)
 
     async def knows(self, replica: str) -> bool:
         """Tell whether requests are sent to that replica."""
@@ -68,14 +67,16 @@ async def balanced(*replicas: str) -> AsyncIterator[Balancer]:
     async with aiohttp.ClientSession() as http:
         port = free_port()
         balancer = Balancer(replicas, http, f"http://127.0.0.1:{port}")
-        await balancer.check()
+        for replica in replicas:
+            await balancer.check(replica)
         runner = web.ServerRunner(web.Server(balancer.serve))
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", port).start()
-        watching = asyncio.create_task(balancer.watch())
+        watching = [asyncio.create_task(balancer.watch(replica)) for replica in replicas]
         try:
             yield balancer
         finally:
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
+            for task in watching:
+                task.cancel()
+            await asyncio.gather(*watching, return_exceptions=True)
             await runner.cleanup()

@@ -79,6 +79,7 @@ class Process:
             return None
         if self.process.returncode is None:
             self.process.send_signal(number)
+            self.process.send_signal(signal.SIGCONT)  # One that stands still is deaf to the first.
         return await self.process.wait()
 
     async def _ready(self) -> bool:

@@ -7,6 +7,9 @@ from contextlib import asynccontextmanager
 from command_service.postgres_store import PostgresEventStore
 from tests.support.orders import append_orders
 
+_PAUSE = 0.02
+"""Seconds between one append and the next, so that whoever follows keeps up on a slow machine too."""
+
 
 @asynccontextmanager
 async def writing(store: PostgresEventStore) -> AsyncIterator[None]:
@@ -18,6 +21,7 @@ async def writing(store: PostgresEventStore) -> AsyncIterator[None]:
         while not stop.is_set():
             seed += 1
             await append_orders(store, 5, seed=seed)
+            await asyncio.sleep(_PAUSE)
 
     task = asyncio.create_task(write())
     try:
