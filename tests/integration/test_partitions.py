@@ -24,6 +24,9 @@ from tests.support.rebuilding import rebuilding
 from tests.support.replay import assert_read_models_equal_a_replay
 from tests.support.waiting import wait_until
 
+_ALL = 1000
+"""Events of a batch: of so many, some are in each partition, whatever the orders' ids."""
+
 
 async def test_postgresql_tells_the_partition_of_an_order_as_we_do(engine: AsyncEngine) -> None:
     """The statement is the one in docs/how-to/scale-projections.md."""
@@ -52,7 +55,8 @@ async def test_batches_of_two_replicas_go_on_at_once_unless_they_might_deadlock(
     async with AsyncExitStack() as stack:
         connections = [await stack.enter_async_context(read_engine.connect()) for _ in range(4)]
         one, other = (
-            Replica(engine, connections[2 * n : 2 * n + 2], of) for n, of in ((0, projections), (1, ORDERS.projections))
+            Replica(engine, connections[2 * n : 2 * n + 2], of, _ALL)
+            for n, of in ((0, projections), (1, ORDERS.projections))
         )
         for each in (one, other, one, other):
             await each.look()
