@@ -269,7 +269,11 @@ async def test_while_there_are_no_keys_the_service_is_not_ready(database: str) -
 
 
 async def test_keys_that_become_unreadable_are_a_warning(commands: httpx.AsyncClient, tmp_path: Path) -> None:
-    assert (await commands.get("/health/ready")).json()["warnings"] == {}
+    async def all_is_well() -> bool:
+        answer = await commands.get("/health/ready")
+        return answer.status_code == 200 and answer.json()["warnings"] == {}
+
+    await wait_until(all_is_well, "the service is ready")
     (tmp_path / "jwks.json").unlink()
 
     async def warned() -> bool:
