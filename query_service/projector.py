@@ -7,7 +7,7 @@ from time import time_ns
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from query_service.batches import Applied, Batches
+from query_service.batches import Batches
 from query_service.checkpoints import Held
 from query_service.freshness import Freshness
 from query_service.leases import Leases
@@ -20,8 +20,8 @@ from shared.errors import DaichoError
 _logger = logging.getLogger(__name__)
 
 _BREATH = 0.008
-"""Seconds from a batch of several events to the next one at least, unless there is a whole batch to do: under load,
-batches are larger then, and cost less; what comes when little else does is projected at once."""
+"""Seconds from one batch to the next at least, unless there is a whole batch to do: under load, batches are larger
+then, and cost less; what comes when nothing else does is projected at once."""
 
 
 class ProjectorStalled(DaichoError):
@@ -114,20 +114,19 @@ class Projector:
             if not held:
                 self._failure = None
                 await self._wait()
-            elif not (applied := await self._project(connection, held)).is_full:
+            elif not await self._project(connection, held):
                 await self._wait()
-                if applied.events > 1:
-                    await asyncio.sleep(earliest - loop.time())
+                await asyncio.sleep(earliest - loop.time())
 
-    async def _project(self, connection: AsyncConnection, held: Held) -> Applied:
-        """Apply the next batch, with patience."""
+    async def _project(self, connection: AsyncConnection, held: Held) -> bool:
+        """Apply the next batch, with patience; tell whether it was full."""
         started = time_ns()
         applied = await self._batches.apply_patiently(connection, held)
         self._failure = None
         self._freshness.applied(applied)
         if applied.records:
             self._telemetry.projected(applied.records, started)
-        return applied
+        return applied.is_full
 
     async def _look(self, connection: AsyncConnection) -> None:
         is_reset, self._is_reset, self._has_news = self._is_reset, False, False

@@ -1,8 +1,6 @@
 """Query services that share partitions, and rebuilds that change how many there are, under traffic (I5)."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -25,6 +23,7 @@ from tests.support.processes import daicho
 from tests.support.rebuilding import rebuilding
 from tests.support.replay import assert_read_models_equal_a_replay
 from tests.support.waiting import wait_until
+from tests.support.writing import writing
 
 
 class _Loading:
@@ -49,24 +48,13 @@ LONG = 60.0
 """Seconds that no test lasts: a lease that moves within one was given up."""
 
 
-@asynccontextmanager
-async def writing(store: PostgresEventStore, http: httpx.AsyncClient) -> AsyncIterator[None]:
-    """Append orders as long as this lasts, some more whenever they are in the read model."""
-    stop = asyncio.Event()
+def seen_writing(store: PostgresEventStore, http: httpx.AsyncClient) -> AbstractAsyncContextManager[None]:
+    """Append orders, some more whenever they are in the read model."""
 
-    async def write() -> None:
-        seed = 1000
-        while not stop.is_set():
-            seed += 1
-            await append_orders(store, 3, seed=seed)
-            await get(http, "/statistics", await store.head())
+    async def is_seen() -> None:
+        await get(http, "/statistics", await store.head())
 
-    task = asyncio.create_task(write())
-    try:
-        yield
-    finally:
-        stop.set()
-        await task
+    return writing(store, is_seen)
 
 
 async def projections(http: httpx.AsyncClient) -> list[dict[str, Any]]:
@@ -110,7 +98,7 @@ async def test_replicas_share_partitions_and_give_them_up_as_they_stop(
             return await leases(one) == 4
 
         await wait_until(is_even, "each has two")
-        async with writing(store, one):
+        async with seen_writing(store, one):
             head = await store.head()
             for each in (one, other):
                 assert (await get(each, "/statistics", head)).status_code == 200
@@ -126,7 +114,7 @@ async def test_the_number_of_partitions_changes_while_orders_come_in_and_are_rea
     """Nobody waits for a rebuild, and each finds nothing to mend: the tables divided otherwise were the same."""
     async with query_service(database, lease_seconds=LONG) as one, query_service(database, lease_seconds=LONG) as other:
         await append_orders(store, 100)
-        async with writing(store, one):
+        async with seen_writing(store, one):
             for of in (3, 1):
                 await divide(one, of)
                 head = await store.head()

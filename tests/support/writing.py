@@ -1,7 +1,7 @@
 """Orders that come as long as something lasts."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from command_service.postgres_store import PostgresEventStore
@@ -12,8 +12,10 @@ _PAUSE = 0.02
 
 
 @asynccontextmanager
-async def writing(store: PostgresEventStore) -> AsyncIterator[None]:
-    """Append orders, some after the others, as long as this lasts."""
+async def writing(
+    store: PostgresEventStore, after: Callable[[], Awaitable[object]] | None = None
+) -> AsyncIterator[None]:
+    """Append orders, some after the others, as long as this lasts; `after` is waited for each time."""
     stop = asyncio.Event()
 
     async def write() -> None:
@@ -21,7 +23,7 @@ async def writing(store: PostgresEventStore) -> AsyncIterator[None]:
         while not stop.is_set():
             seed += 1
             await append_orders(store, 5, seed=seed)
-            await asyncio.sleep(_PAUSE)
+            await (after() if after else asyncio.sleep(_PAUSE))
 
     task = asyncio.create_task(write())
     try:
