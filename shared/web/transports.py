@@ -34,6 +34,11 @@ class JoinedWrites:
         self.flush()
         self._transport.close()
 
+    def abort(self) -> None:
+        """Cut the connection, whatever is held or on its way."""
+        self._held = b""
+        self._transport.abort()
+
     def is_closing(self) -> bool:
         """Tell whether the transport is closing."""
         return self._transport.is_closing()

@@ -17,7 +17,7 @@ from tests.integration.test_overload import appends_held
 from tests.integration.test_slow_clients import connected, said
 from tests.support.apps import ORDER, command_service, command_settings
 from tests.support.http import assert_problem, events, place
-from tests.support.served import PROTOCOL, commands_served, served, serving
+from tests.support.served import commands_served, served, serving
 from tests.support.waiting import wait_until
 
 MOST = 3
@@ -90,7 +90,7 @@ async def test_a_connection_goes_on_after_a_refusal(database: str) -> None:
 
 async def test_reads_that_wait_for_a_position_take_no_place(database: str) -> None:
     async with (
-        served(database, http=PROTOCOL, max_requests=1) as service,
+        served(database, max_requests=1) as service,
         httpx.AsyncClient(base_url=service.url, timeout=30) as http,
     ):
         patient = {"Event-Position": "1", "Prefer": "wait=30"}

@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import logging
 import random
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -22,9 +24,9 @@ from shared.orders.events import OrderConfirmed
 from tests.support import golden
 from tests.support.events import WHEN, a_commit, an_event
 from tests.support.orders import commit, placed
-from tests.support.processes import service
+from tests.support.processes import logging_service
 from tests.support.proxy import proxied
-from tests.support.served import Served, served
+from tests.support.served import PROTOCOL, Served, served
 from tests.support.sse import SseClient, connected, streaming
 from tests.support.waiting import wait_until
 
@@ -202,10 +204,13 @@ async def test_between_log_and_memory_nothing_is_lost_or_repeated(
         await query.wait_for_clients(0)
 
 
-async def test_a_client_that_takes_nothing_is_dropped_and_can_go_on(database: str, store: PostgresEventStore) -> None:
+@pytest.mark.parametrize("http", [PROTOCOL, "httptools", "h11"])
+async def test_a_client_that_takes_nothing_is_dropped_and_can_go_on(
+    database: str, store: PostgresEventStore, http: str, caplog: pytest.LogCaptureFixture
+) -> None:
     """The others are served meanwhile, and its connection is closed, not only forgotten."""
     events = 400
-    async with served(database, stream_stall=0.3, heartbeat=0.1) as query:
+    async with served(database, http=http, stream_stall=0.3, heartbeat=0.1) as query:
         async with streaming(query.port) as quick, streaming(query.port, receive_buffer=4096) as slow:
             positions, _ = await asyncio.gather(quick.positions(events), append(store, events, size=50_000))
             assert positions == list(range(1, events + 1))
@@ -213,6 +218,7 @@ async def test_a_client_that_takes_nothing_is_dropped_and_can_go_on(database: st
             await query.wait_for_connections(1)
             seen = await read_to_end(slow)
             assert 0 < len(seen) < events
+        assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
         async with streaming(query.port, last_event_id=slow.last_id) as again:
             seen += await again.positions(events - len(seen))
     assert seen == list(range(1, events + 1))
@@ -340,9 +346,12 @@ async def test_the_openapi_document_describes_the_stream(query: Served) -> None:
     }  # fmt: skip
 
 
-async def test_streams_end_when_the_service_is_told_to_stop(database: str, store: PostgresEventStore) -> None:
+async def test_streams_end_when_the_service_is_told_to_stop(
+    database: str, store: PostgresEventStore, tmp_path: Path
+) -> None:
     """Whether they wait or are stuck; uvicorn has no time limit here, and would wait for them for ever."""
-    async with service("query", database, DAICHO_STREAM_STALL="3600") as process, AsyncExitStack() as stack:
+    output, settings = tmp_path / "output", {"DAICHO_STREAM_STALL": "3600"}
+    async with logging_service("query", database, output, settings) as process, AsyncExitStack() as stack:
         waiting = await stack.enter_async_context(streaming(process.port))
         stuck = await stack.enter_async_context(streaming(process.port, receive_buffer=4096))
         await asyncio.gather(waiting.positions(400), append(store, 400, size=50_000))
@@ -351,3 +360,4 @@ async def test_streams_end_when_the_service_is_told_to_stop(database: str, store
         assert await waiting.next() is None
         assert waiting.ended
         assert len(await read_to_end(stuck)) < 400
+    assert "Traceback" not in output.read_text()

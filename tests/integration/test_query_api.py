@@ -286,7 +286,7 @@ async def test_the_read_model_may_live_in_another_database(
 
 async def test_a_service_without_its_database_answers_503(postgres: Server, database: str) -> None:
     name = database.rpartition("/")[2].partition("?")[0]
-    async with query_service(database) as http, command_service(database) as commands:
+    async with query_service(database) as http, command_service(database, command_deadline=3) as commands:
         assert (await http.get("/orders")).status_code == 200
         assert (await commands.post("/orders", json=ORDER)).status_code == 201
         async with connected(postgres.admin_url, 1) as admin, admin.connect() as connection:

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from shared.web.http_protocol import MAX_HEAD_BYTES
-from tests.support.served import PROTOCOL, Served, served
+from tests.support.served import Served, served
 
 LINE = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n"
 HUGE = 100_000
@@ -18,7 +18,7 @@ FLOOD = 64 * 1024 * 1024
 
 @pytest.fixture
 async def service(database: str) -> AsyncIterator[Served]:
-    async with served(database, http=PROTOCOL) as running:
+    async with served(database) as running:
         yield running
 
 

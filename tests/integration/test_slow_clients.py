@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.support.apps import ORDER
 from tests.support.http import events
-from tests.support.served import PROTOCOL, Served, commands_served, served
+from tests.support.served import Served, commands_served, served
 
 HEAD = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n"
 BODY = b"POST /orders HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n"
@@ -54,14 +54,14 @@ async def is_alive(port: int) -> bool:
     "sent", [b"", b"G", HEAD, HEAD + b"\r\n" + HEAD], ids=["nothing", "a byte", "a head", "the second"]
 )
 async def test_a_request_that_does_not_come_is_not_waited_for(database: str, sent: bytes) -> None:
-    async with served(database, http=PROTOCOL, receive_seconds=0.3) as service:
+    async with served(database, receive_seconds=0.3) as service:
         async with connected(service.port, sent) as (reader, _):
             assert b" 408 " in await said(reader)
         await service.wait_for_connections(0)
 
 
 async def test_bytes_that_trickle_in_gain_no_time(database: str) -> None:
-    async with served(database, http=PROTOCOL, receive_seconds=0.3) as service:
+    async with served(database, receive_seconds=0.3) as service:
         async with connected(service.port, HEAD) as (reader, writer):
             answer = asyncio.create_task(said(reader))
             while not answer.done():
@@ -91,7 +91,7 @@ async def test_bodies_on_their_way_take_no_place(database: str, engine: AsyncEng
 async def test_who_takes_no_answers_is_dropped(database: str) -> None:
     """Many requests at once, the answers to which fill every buffer between."""
     request = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
-    async with served(database, http=PROTOCOL, stream_stall=0.3) as service:
+    async with served(database, stream_stall=0.3) as service:
         async with connected(service.port, request * 100, receive_buffer=4096):
             await service.wait_for_connections(1)
             await service.wait_for_connections(0)
@@ -101,7 +101,7 @@ async def test_who_takes_no_answers_is_dropped(database: str) -> None:
 async def test_requests_behind_one_that_is_not_answered_are_bounded(database: str) -> None:
     """An attacker's way to fill the memory: many small requests, the first of which takes its time."""
     patient = b"GET /orders HTTP/1.1\r\nHost: localhost\r\nEvent-Position: 1\r\nPrefer: wait=30\r\n\r\n"
-    async with served(database, http=PROTOCOL) as service:
+    async with served(database) as service:
         async with connected(service.port, patient, (HEAD + b"\r\n") * 5000) as (reader, _):
             assert await said(reader) == b""
         await service.wait_for_connections(0)
@@ -110,7 +110,7 @@ async def test_requests_behind_one_that_is_not_answered_are_bounded(database: st
 
 async def test_who_has_been_silent_for_longest_makes_room(database: str) -> None:
     async with (
-        served(database, http=PROTOCOL, max_connections=20, max_streams=10) as service,
+        served(database, max_connections=20, max_streams=10) as service,
         AsyncExitStack() as stack,
     ):
         for _ in range(100):
@@ -120,7 +120,7 @@ async def test_who_has_been_silent_for_longest_makes_room(database: str) -> None
 
 
 async def test_where_none_is_silent_the_newcomer_is_told(database: str) -> None:
-    async with served(database, http=PROTOCOL, max_connections=20, max_streams=10) as service:
+    async with served(database, max_connections=20, max_streams=10) as service:
         async with AsyncExitStack() as stack:
             for _ in range(20):
                 await stack.enter_async_context(connected(service.port, HEAD))

@@ -65,7 +65,7 @@ async def serving(app: FastAPI, http: str = PROTOCOL) -> AsyncIterator[tuple[int
 
 
 @asynccontextmanager
-async def served(database: str, *, http: str = "auto", **settings: Any) -> AsyncIterator[Served]:
+async def served(database: str, *, http: str = PROTOCOL, **settings: Any) -> AsyncIterator[Served]:
     """Run the query service while this lasts, over one of uvicorn's protocols or ours."""
     app = create_app(query_settings(database, **settings))
     async with serving(app, http) as (port, server):

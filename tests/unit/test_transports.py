@@ -12,6 +12,7 @@ class Written:
     def __init__(self) -> None:
         self.writes: list[bytes] = []
         self.is_closed = False
+        self.is_aborted = False
 
     def write(self, data: bytes) -> None:
         self.writes.append(data)
@@ -21,6 +22,9 @@ class Written:
 
     def close(self) -> None:
         self.is_closed = True
+
+    def abort(self) -> None:
+        self.is_closed = self.is_aborted = True
 
 
 async def _turn() -> None:
@@ -68,3 +72,11 @@ async def test_nothing_is_written_to_a_connection_that_has_ended() -> None:
     transport.close()
     await _turn()
     assert transport.writes == []
+
+
+async def test_a_connection_that_is_cut_is_sent_nothing_more() -> None:
+    transport, joined = _joined()
+    joined.write(b"head")
+    joined.abort()
+    await _turn()
+    assert (transport.writes, transport.is_aborted) == ([], True)
