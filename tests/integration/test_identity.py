@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+import pytest_asyncio
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -92,6 +93,22 @@ async def queries(database: str, tmp_path: Path) -> AsyncIterator[httpx.AsyncCli
         yield watched(client, "query")
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def refusing_commands(
+    unchanged: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[httpx.AsyncClient]:
+    async with command_service(unchanged, **trusting(tmp_path_factory.mktemp("keys"), KEY)) as client:
+        yield watched(client, "command")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def refusing_queries(
+    unchanged: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[httpx.AsyncClient]:
+    async with query_service(unchanged, **trusting(tmp_path_factory.mktemp("keys"), KEY)) as client:
+        yield watched(client, "query")
+
+
 def refused(case: str) -> tuple[dict[bytes, bytes], str]:
     """Give a request's headers, and what it is told."""
     credentials, challenge = REFUSED[case]
@@ -104,17 +121,19 @@ def unwatched(client: httpx.AsyncClient) -> httpx.AsyncClient:
     return client
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("case", REFUSED)
 async def test_a_command_without_a_good_token_is_refused_and_appends_nothing(
-    commands: httpx.AsyncClient, engine: AsyncEngine, case: str
+    refusing_commands: httpx.AsyncClient, unchanged_engine: AsyncEngine, case: str
 ) -> None:
     """I6."""
     headers, challenge = refused(case)
     for method, path, _ in COMMANDS:
-        answer = await commands.request(method, path, json=ORDER, headers={**headers, b"Idempotency-Key": b"k"})
+        keyed = {**headers, b"Idempotency-Key": b"k"}
+        answer = await refusing_commands.request(method, path, json=ORDER, headers=keyed)
         assert_problem(answer, 401, "unauthorized")
         assert answer.headers["WWW-Authenticate"] == challenge
-    assert await events(engine) == []
+    assert await events(unchanged_engine) == []
 
 
 async def test_a_command_needs_orders_write(commands: httpx.AsyncClient, engine: AsyncEngine) -> None:
@@ -140,11 +159,12 @@ async def test_two_credentials_are_none(commands: httpx.AsyncClient, engine: Asy
     assert await events(engine) == []
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("case", REFUSED)
-async def test_a_query_without_a_good_token_is_refused(queries: httpx.AsyncClient, case: str) -> None:
+async def test_a_query_without_a_good_token_is_refused(refusing_queries: httpx.AsyncClient, case: str) -> None:
     headers, challenge = refused(case)
     for method, path, _ in QUERIES:
-        answer = await queries.request(method, path, headers=headers)
+        answer = await refusing_queries.request(method, path, headers=headers)
         assert_problem(answer, 401, "unauthorized")
         assert answer.headers["WWW-Authenticate"] == challenge
 

@@ -3,13 +3,17 @@
 from collections.abc import AsyncIterator
 
 import pytest
+import pytest_asyncio
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from command_service.postgres_store import PostgresEventStore
 from shared.database import sqlstate
+from tests.support.databases import connected
 from tests.support.events import a_commit
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CHANGES = {
     "UPDATE": "UPDATE event_store.{table} SET {column} = {column}",
@@ -27,10 +31,17 @@ APPEND = """
 """
 
 
-@pytest.fixture
-async def connection(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    await PostgresEventStore(engine).append([a_commit()])
-    async with engine.connect() as connection:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def log(unchanged: str, unchanged_engine: AsyncEngine) -> str:
+    """The URL of a log with one event."""
+    await PostgresEventStore(unchanged_engine).append([a_commit()])
+    return unchanged
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def connection(log: str) -> AsyncIterator[AsyncConnection]:
+    """A connection of the owner's, in a transaction that is rolled back."""
+    async with connected(log, 1, autocommit=False) as engine, engine.connect() as connection:
         yield connection
 
 
@@ -83,6 +94,6 @@ async def test_the_command_role_cannot_touch_the_read_model(connection: AsyncCon
 
 @pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
 async def test_append_refuses_another_isolation_level(connection: AsyncConnection, level: str) -> None:
-    await connection.execute(text(f"SET default_transaction_isolation = '{level.lower()}'"))
+    await connection.execute(text(f"SET TRANSACTION ISOLATION LEVEL {level}"))
     with pytest.raises(DBAPIError, match="runs at READ COMMITTED"):
         await connection.execute(text(APPEND))

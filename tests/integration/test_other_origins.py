@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+import pytest_asyncio
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from query_service.settings import QuerySettings
@@ -43,19 +44,37 @@ async def queries(database: str) -> AsyncIterator[httpx.AsyncClient]:
         yield watched(client, "query")
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def refusing_commands(unchanged: str) -> AsyncIterator[httpx.AsyncClient]:
+    async with command_service(unchanged, cors_origins=HOME) as client:
+        yield client
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def refusing_queries(unchanged: str) -> AsyncIterator[httpx.AsyncClient]:
+    async with query_service(unchanged, allowed_hosts="Orders.Example, 10.0.0.7") as client:
+        yield client
+
+
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("headers", REFUSED)
 async def test_a_page_of_another_origin_changes_nothing(
-    commands: httpx.AsyncClient, queries: httpx.AsyncClient, engine: AsyncEngine, headers: dict[str, str]
+    refusing_commands: httpx.AsyncClient,
+    refusing_queries: httpx.AsyncClient,
+    unchanged_engine: AsyncEngine,
+    headers: dict[str, str],
 ) -> None:
     """I6. A request without a body, or with a form's, is sent by browsers without asking first."""
     for answer in (
-        await commands.post("/orders", json=ORDER, headers=headers),
-        await queries.post(RETRY, headers=headers),
-        await queries.post("/projections/order_items/rebuild", headers=headers),
+        await refusing_commands.post("/orders", json=ORDER, headers=headers),
+        await refusing_queries.post(RETRY, headers=headers),
+        await refusing_queries.post("/projections/order_items/rebuild", headers=headers),
     ):
         assert_problem(answer, 403, "forbidden")
-    assert await events(engine) == []
-    assert [one["rebuild"] for one in (await queries.get("/projections", headers=headers)).json()] == [None] * 3
+    assert await events(unchanged_engine) == []
+    assert [one["rebuild"] for one in (await refusing_queries.get("/projections", headers=headers)).json()] == [
+        None
+    ] * 3
 
 
 @pytest.mark.parametrize("headers", LET_IN)
@@ -72,6 +91,7 @@ async def test_a_named_origin_sends_commands(commands: httpx.AsyncClient, querie
     assert_problem(await queries.post(RETRY, headers=headers), 403, "forbidden")
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     ("host", "status"),
     [
@@ -82,11 +102,10 @@ async def test_a_named_origin_sends_commands(commands: httpx.AsyncClient, querie
     ],
 )  # fmt: skip
 async def test_a_name_that_was_made_to_stand_for_loopback_is_refused(
-    queries: httpx.AsyncClient, host: str, status: int
+    refusing_queries: httpx.AsyncClient, host: str, status: int
 ) -> None:
     """Even where nothing is changed: to its browser, a page of that name is of our origin, and may read the answers."""
-    queries.event_hooks["response"].clear()
-    answer = await queries.get("/orders", headers={"Host": host})
+    answer = await refusing_queries.get("/orders", headers={"Host": host})
     assert answer.status_code == status
     if status == 403:
         assert "DAICHO_ALLOWED_HOSTS" in assert_problem(answer, 403, "forbidden")["detail"]

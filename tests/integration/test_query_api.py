@@ -1,11 +1,13 @@
 """The query service over HTTP: answers, filters, pages, problems."""
 
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
+import pytest_asyncio
 from pydantic import SecretStr
 from sqlalchemy import text
 
@@ -16,6 +18,7 @@ from query_service.orders.parameters import OrderFilters, Sort
 from shared.orders.events import OrderCancelled, OrderConfirmed, OrderShipped
 from tests.support.apps import ORDER, command_service, query_service
 from tests.support.databases import Server, cloned, connected
+from tests.support.documented import watched
 from tests.support.http import assert_problem, get
 from tests.support.orders import START, commit, placed
 from tests.support.waiting import wait_until
@@ -85,6 +88,14 @@ async def test_orders_are_listed_newest_first(http: httpx.AsyncClient, store: Po
     }  # fmt: skip
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def ten(postgres: Server, template: str) -> AsyncIterator[tuple[httpx.AsyncClient, int]]:
+    """A service with ten orders that nobody changes, and the log's head."""
+    async with cloned(postgres, template) as url, connected(url) as engine, query_service(url) as client:
+        yield watched(client, "query"), await ten_orders(PostgresEventStore(engine))
+
+
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     ("parameters", "wanted"),
     [
@@ -109,9 +120,9 @@ async def test_orders_are_listed_newest_first(http: httpx.AsyncClient, store: Po
     ],
 )
 async def test_orders_are_filtered_and_sorted(
-    http: httpx.AsyncClient, store: PostgresEventStore, parameters: dict[str, Any], wanted: list[int]
+    ten: tuple[httpx.AsyncClient, int], parameters: dict[str, Any], wanted: list[int]
 ) -> None:
-    assert await ids(http, await ten_orders(store), **parameters) == wanted
+    assert await ids(*ten, **parameters) == wanted
 
 
 async def test_statistics_follow_the_orders(http: httpx.AsyncClient, store: PostgresEventStore) -> None:
