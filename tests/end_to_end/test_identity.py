@@ -25,6 +25,8 @@ from tests.support.tokens import bearer, unsigned
 from tests.support.up import Up, running
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.walks
+
 SERVICES = ("command", "query")
 PASSWORD = "s3cret-pass/word"
 KEY_PASSWORD = "s3cret-key-word"

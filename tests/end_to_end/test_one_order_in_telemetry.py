@@ -5,12 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.support.apps import ORDER
 from tests.support.metrics import samples
 from tests.support.otlp import Collector, Kept, collector
 from tests.support.processes import free_port, logging_service
 from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.walks
 
 TRACE, CLIENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 SEARCHED = "one-order-4711"

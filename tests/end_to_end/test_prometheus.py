@@ -16,7 +16,7 @@ from tests.support.metrics import IS_INSTALLED, WHY_NOT, Prometheus, prometheus
 from tests.support.processes import Process, service
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.skipif(not IS_INSTALLED, reason=WHY_NOT)
+pytestmark = [pytest.mark.walks, pytest.mark.skipif(not IS_INSTALLED, reason=WHY_NOT)]
 
 PAUSE = 0.02
 

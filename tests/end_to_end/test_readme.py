@@ -18,6 +18,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 REQUEST = re.compile(r"`GET (/[^`]*)`")
 
 pytestmark = [
+    pytest.mark.walks,
     pytest.mark.timeout(180),
     pytest.mark.skipif("DAICHO_DATABASE_URL" in os.environ, reason="is about the embedded PostgreSQL"),
     pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl"),

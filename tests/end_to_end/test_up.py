@@ -17,6 +17,7 @@ from tests.support.up import Up, running
 from tests.support.waiting import wait_until
 
 pytestmark = [
+    pytest.mark.walks,
     pytest.mark.timeout(180),
     pytest.mark.skipif("DAICHO_DATABASE_URL" in os.environ, reason="is about the embedded PostgreSQL"),
 ]
