@@ -24,9 +24,14 @@ max_connections = 300
 fsync = off
 synchronous_commit = off
 full_page_writes = off
+max_wal_size = '256MB'
 jit = off
 unix_socket_permissions = 0700
 """
+
+
+_MEMORY = Path("/dev/shm")
+_ROOM = 4 * 2**30
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,7 @@ def server() -> Iterator[Server]:
 @contextmanager
 def server_of_its_own(configuration: str) -> Iterator[Server]:
     """Give an embedded server while this lasts."""
-    folder = Path(tempfile.mkdtemp(prefix="daicho-test-"))
+    folder = Path(tempfile.mkdtemp(prefix="daicho-test-", dir=_quick_folder()))
     postgres = EmbeddedPostgres(folder, configuration)
     try:
         postgres.start()
@@ -61,6 +66,13 @@ def server_of_its_own(configuration: str) -> Iterator[Server]:
     finally:
         postgres.stop()
         shutil.rmtree(folder)
+
+
+def _quick_folder() -> Path | None:
+    """Give where a database is made in a tenth of the time: in memory, if there is room and nothing else was asked for."""
+    if "TMPDIR" in os.environ or not os.access(_MEMORY, os.W_OK | os.X_OK):
+        return None
+    return _MEMORY if shutil.disk_usage(_MEMORY).free >= _ROOM else None
 
 
 async def _migrate_both(url: str) -> None:
@@ -89,7 +101,7 @@ def migrated_template(
 async def cloned(server: Server, template: str) -> AsyncIterator[str]:
     """Give the URL of a database of the test's own."""
     name = f"test_{uuid4().hex}"
-    await _execute(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+    await _execute(server, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
     try:
         yield server.url(name)
     finally:
