@@ -53,7 +53,7 @@ load: $(DEV) ## crash tests, tests at full size (320,000 commands, a log of 1,00
 	$(BIN)/python -m pytest -m load -rP --commands 5000 --events 1000000 --clients 1000 --streamed 10000 --kills 10
 	$(BIN)/python -m pytest tests/integration/test_query_plans.py --orders 1000000 --timeout 600
 
-walks: $(DEV) ## `daicho` as its users run it: its commands, the documentation's walks, the generated clients, an upgrade, the container files' commands
+walks: $(DEV) ## `daicho` as its users run it: its commands, a second aggregate, the documentation's walks, the generated clients, an upgrade, the container files' commands
 	$(BIN)/python -m pytest -m "walks and not load" -n $(WORKERS)
 	$(BIN)/python -m pytest -m load -rP tests/end_to_end/test_tutorial.py tests/end_to_end/test_demo.py tests/end_to_end/test_generated_client.py \
 		tests/end_to_end/test_upgrade.py tests/end_to_end/test_containers.py

@@ -22,6 +22,8 @@ from tests.support.apps import ORDER
 from tests.support.processes import service
 from tests.support.replay import assert_log_is_sound, assert_read_models_equal_a_replay
 
+pytestmark = pytest.mark.walks
+
 ROOT = Path(__file__).parents[2]
 OVERLAY = Path(__file__).parent / "overlay"
 PACKAGES = ("command_service", "query_service", "shared", "daicho", "migrations")
