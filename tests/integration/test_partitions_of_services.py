@@ -177,7 +177,7 @@ async def test_the_command_divides_shows_and_keeps_the_number(
         assert [len(one["partitions"]) for one in await projections(http)] == [2, 2, 2]
 
         async def is_shown() -> bool:
-            return (await daicho(database, "status"))[1].count("/2 (2)") == 3
+            return (await daicho(database, "status"))[1].count("2 partitions (2)") == 3
 
         await wait_until(is_shown, "status tells of the partitions and who holds them")
         await append_orders(store, 10, seed=1)
