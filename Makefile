@@ -55,8 +55,7 @@ load: $(DEV) ## crash tests, tests at full size (320,000 commands, a log of 1,00
 
 walks: $(DEV) ## `daicho` as its users run it: its commands, a second aggregate, the documentation's walks, the generated clients, an upgrade, the container files' commands
 	$(BIN)/python -m pytest -m "walks and not load" -n $(WORKERS)
-	$(BIN)/python -m pytest -m load -rP tests/end_to_end/test_tutorial.py tests/end_to_end/test_demo.py tests/end_to_end/test_generated_client.py \
-		tests/end_to_end/test_upgrade.py tests/end_to_end/test_containers.py
+	$(BIN)/python -m pytest -m "walks and load" -rP
 
 faults: $(DEV) ## real processes under load and faults: a fixed seed and three at random, and builds broken on purpose
 	$(BIN)/python -m pytest -m faults --session-timeout 900 $(ARGS)

@@ -36,7 +36,6 @@ class JoinedWrites:
 
     def abort(self) -> None:
         """Cut the connection, whatever is held or on its way."""
-        self._held = b""
         self._transport.abort()
 
     def is_closing(self) -> bool:

@@ -75,6 +75,7 @@ def test_prometheus_takes_its_configuration(tmp_path: Path) -> None:
 
 
 @pytest.mark.load
+@pytest.mark.walks
 @pytest.mark.timeout(400)
 async def test_the_commands_of_the_image_and_of_the_compose_file_serve_an_order(
     postgres: Server, tmp_path: Path

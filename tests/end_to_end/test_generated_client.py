@@ -12,7 +12,7 @@ import pytest
 from tests.support.processes import service
 from tests.unit.test_api_documents import COMMITTED
 
-pytestmark = [pytest.mark.load, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.load, pytest.mark.walks, pytest.mark.timeout(300)]
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ TUTORIAL = ROOT / "docs" / "tutorial.md"
 
 pytestmark = [
     pytest.mark.load,
+    pytest.mark.walks,
     pytest.mark.timeout(300),
     pytest.mark.skipif("DAICHO_DATABASE_URL" in os.environ, reason="is about the embedded PostgreSQL"),
     pytest.mark.skipif(not (ROOT / ".venv" / "bin" / "daicho").exists(), reason="needs the environment of `make up`"),

@@ -16,7 +16,7 @@ from tests.support.replay import read_models, replayed
 from tests.support.steady_clients import Seen, steady_clients
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.load
+pytestmark = [pytest.mark.load, pytest.mark.walks]
 
 DRAIN = "4"
 

@@ -1,7 +1,8 @@
 """Fixtures of the integration tests; whatever they are answered, the API documents tell."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
+from typing import Any
 
 import httpx
 import pytest
@@ -45,15 +46,25 @@ async def unchanged_engine(unchanged: str) -> AsyncIterator[AsyncEngine]:
         yield engine
 
 
+@pytest.fixture(scope="module")
+def refusing() -> Mapping[str, Mapping[str, Any]]:
+    """The settings of both services that change nothing; a module may have its own."""
+    return {"command": {}, "query": {}}
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def refusing_commands(unchanged: str) -> AsyncIterator[httpx.AsyncClient]:
-    async with command_service(unchanged) as client:
+async def refusing_commands(
+    unchanged: str, refusing: Mapping[str, Mapping[str, Any]]
+) -> AsyncIterator[httpx.AsyncClient]:
+    async with command_service(unchanged, **refusing["command"]) as client:
         yield watched(client, "command")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def refusing_queries(unchanged: str) -> AsyncIterator[httpx.AsyncClient]:
-    async with query_service(unchanged) as client:
+async def refusing_queries(
+    unchanged: str, refusing: Mapping[str, Mapping[str, Any]]
+) -> AsyncIterator[httpx.AsyncClient]:
+    async with query_service(unchanged, **refusing["query"]) as client:
         yield watched(client, "query")
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import httpx
 import pytest
-import pytest_asyncio
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -93,20 +92,10 @@ async def queries(database: str, tmp_path: Path) -> AsyncIterator[httpx.AsyncCli
         yield watched(client, "query")
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def refusing_commands(
-    unchanged: str, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[httpx.AsyncClient]:
-    async with command_service(unchanged, **trusting(tmp_path_factory.mktemp("keys"), KEY)) as client:
-        yield watched(client, "command")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def refusing_queries(
-    unchanged: str, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[httpx.AsyncClient]:
-    async with query_service(unchanged, **trusting(tmp_path_factory.mktemp("keys"), KEY)) as client:
-        yield watched(client, "query")
+@pytest.fixture(scope="module")
+def refusing(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Mapping[str, Any]]:
+    settings = trusting(tmp_path_factory.mktemp("keys"), KEY)
+    return {"command": settings, "query": settings}
 
 
 def refused(case: str) -> tuple[dict[bytes, bytes], str]:

@@ -30,9 +30,9 @@ jit = off
 unix_socket_permissions = 0700
 """
 
-
 _MEMORY = Path("/dev/shm")
 _ROOM = 8 * 2**30
+"""Bytes that must be free for servers in memory."""
 
 
 @dataclass(frozen=True, slots=True)
