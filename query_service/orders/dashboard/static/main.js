@@ -36,6 +36,7 @@ async function loaded(load) {
     if (Date.now() - last > BETWEEN_RELOADS) {
       sessionStorage.setItem("reloaded", Date.now());
       location.reload();
+      return new Promise(() => {}); // this page is over: it shows nothing more
     }
     shown = null;
     return missing;
