@@ -1,14 +1,14 @@
 """Where commits wait for standbys: none is acknowledged that may yet be lost with the primary."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import asyncpg
-from sqlalchemy import func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.pool import PoolProxiedConnection
 
 from shared.database import DRIVER_ERRORS
+from shared.driver import close_for_good
 from shared.errors import OutcomeUnknown
 
 Driver = asyncpg.Connection
@@ -20,14 +20,14 @@ _GAVE_UP = "SyncRepWaitForLSN"
 HEARING: Final = {"client_min_messages": "warning"}
 """PostgreSQL's settings for connections that append: whatever the role's own are, they hear of it."""
 
-_WRITE_NOTHING = select(func.pg_logical_emit_message(True, "daicho", ""))
+_WRITE_NOTHING = "SELECT pg_logical_emit_message(true, 'daicho', '')"
 """A transaction that leaves a trace in the WAL: its commit waits for that, and so for all before it."""
 
 
-@asynccontextmanager
-async def replicated(connection: AsyncConnection) -> AsyncIterator[Driver]:
+@contextmanager
+def replicated(connection: PoolProxiedConnection) -> Iterator[Driver]:
     """Give the driver's connection; raise `OutcomeUnknown` if a commit was told of, though its wait for a standby was cancelled."""
-    driver = (await connection.get_raw_connection()).driver_connection
+    driver = connection.driver_connection
     assert driver is not None
     warned = False
 
@@ -44,14 +44,14 @@ async def replicated(connection: AsyncConnection) -> AsyncIterator[Driver]:
         raise OutcomeUnknown
 
 
-async def settle(connection: AsyncConnection) -> None:
+async def settle(connection: PoolProxiedConnection) -> None:
     """Return when all that was committed before is kept as safely as an append that was answered.
 
     Raises `OutcomeUnknown`.
     """
     try:
-        async with replicated(connection):
-            await connection.execute(_WRITE_NOTHING)
+        with replicated(connection) as driver:
+            await driver.execute(_WRITE_NOTHING)
     except DRIVER_ERRORS as error:
-        await connection.invalidate()
+        await close_for_good(connection)
         raise OutcomeUnknown from error

@@ -9,6 +9,7 @@ from command_service.durability import Driver, replicated, settle
 from command_service.errors import AppendRefused
 from command_service.event_store import Appended, Commit, Conflict, Duplicate, EventIdTaken, Outcome
 from shared.database import DRIVER_ERRORS, is_connection_failure, sqlstate, translate_errors
+from shared.driver import checked_out, close_for_good
 from shared.errors import DatabaseUnavailable, OutcomeUnknown, Overloaded
 from shared.event_log.events import Position, Version
 from shared.event_log.reader import PostgresEventLog
@@ -56,9 +57,9 @@ class PostgresEventStore(PostgresEventLog):
     async def append(self, commits: Sequence[Commit]) -> Sequence[Outcome]:
         """See `EventStore.append`."""
         with translate_errors():
-            connection = await self._append_engine.connect()
+            connection = await checked_out(self._append_engine)
         try:
-            async with replicated(connection) as driver:
+            with replicated(connection) as driver:
                 outcomes = await call_append(driver, commits, self._waited)
             if any(isinstance(outcome, Duplicate) for outcome in outcomes):
                 await settle(connection)
@@ -68,23 +69,26 @@ class PostgresEventStore(PostgresEventLog):
                 raise AppendRefused(f"the database refused the append ({code})") from error
             is_away = is_connection_failure(error)
             if is_away:
-                await connection.invalidate()
+                await close_for_good(connection)
                 await self._append_engine.dispose()  # The pool's others are to the same server.
             if is_away and not code.startswith(_NOTHING_DONE):
                 raise OutcomeUnknown from error
             raise DatabaseUnavailable(f"the database cannot append now ({code})") from error
         finally:
-            await connection.close()
+            connection.close()
         return outcomes
 
     async def settle(self) -> None:
         """See `EventStore.settle`."""
         try:
             with translate_errors():
-                async with self._engine.connect() as connection:
-                    await settle(connection)
+                connection = await checked_out(self._engine)
         except (DatabaseUnavailable, Overloaded) as error:
             raise OutcomeUnknown from error
+        try:
+            await settle(connection)
+        finally:
+            connection.close()
 
 
 async def call_append(

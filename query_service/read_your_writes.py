@@ -6,14 +6,15 @@ from typing import Any
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
 from pydantic import TypeAdapter, ValidationError
 
 from query_service.parameters import MAX_POSITION, PositionNumber
 from query_service.reading import ReadModel
 from query_service.settings import MAX_WAIT
+from query_service.strict_query import given_once
 from shared.event_log.events import Position
 from shared.web.headers import parameter
+from shared.web.plain_route import PlainRoute
 
 DEFAULT_WAIT = 2.0
 
@@ -34,7 +35,7 @@ READ_HEADERS = [
 """What `read_model` reads, for the documentation of its routes."""
 
 
-class ReadRoute(APIRoute):
+class ReadRoute(PlainRoute):
     """A route over the read model: its documentation names the headers that `read_model` reads.
 
     They are read by hand: FastAPI's header parameters cost a quarter of a read's time.
@@ -43,12 +44,17 @@ class ReadRoute(APIRoute):
     def __init__(self, path: str, endpoint: Callable[..., Any], **settings: Any) -> None:
         super().__init__(path, endpoint, **{**settings, "openapi_extra": {"parameters": READ_HEADERS}})
 
+    async def read(self, request: Request, values: dict[str, Any], errors: list[Any]) -> None:
+        """Read the endpoint's arguments; what is given more than once is refused before."""
+        await given_once(request)
+        await super().read(request, values, errors)
+
 
 async def read_model(request: Request) -> ReadModel:
     """Give the read model, at the position that the request's header or query wants, or past it.
 
-    It waits when it is read, not here: a request that is not valid is refused without waiting. Raises
-    `RequestValidationError`.
+    It waits when it is read, not here: a request that is not valid is refused without waiting. A call where the route is a
+    `ReadRoute`, elsewhere FastAPI's dependency. Raises `RequestValidationError`.
     """
     header, query = request.headers.get("event-position"), request.query_params.get("min_position")
     wanted = max(_position(header, ("header", "event-position")), _position(query, ("query", "min_position")))

@@ -26,7 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from query_service.answer_cache import NOTE, Note, Subject
 from query_service.projected_position import ProjectedPosition, ReadModelBehind
 from query_service.tables import checkpoints, parked_events
-from shared.database import AnyRow, fetch_all
+from shared.driver import Record, fetch_records
 from shared.event_log.events import Position, StreamId
 from shared.event_log.reader import EventLog
 from shared.grouped_reads import GroupedReads
@@ -48,7 +48,7 @@ OneQuery = Callable[[ColumnElement[UUID]], Select[Any]]
 class ReadModel:
     """The read model for one request, which wants a state not older than `wanted` and waits so many seconds for it."""
 
-    grouped: GroupedReads[Select[Any], AnyRow]
+    grouped: GroupedReads[Select[Any], Record]
     engine: AsyncEngine
     search_engine: AsyncEngine
     projected: ProjectedPosition
@@ -64,11 +64,11 @@ class ReadModel:
         aggregate_type: str,
         *,
         plan_by_values: bool = False,
-    ) -> tuple[Position, Sequence[AnyRow]]:
+    ) -> tuple[Position, Sequence[Record]]:
         """Run a query about all aggregates of a type, with what tells its position in the same statement.
 
         So both are of one snapshot. Gives the position that every one of the projections has reached, and the query's
-        rows, in no promised order. The answer may be kept as long as nothing happens to any of those aggregates. The
+        rows, in no promised order. Values are those of the driver. The answer may be kept as long as nothing happens to any of those aggregates. The
         query should be one of a few that are made once: what is built out of it is kept, and PostgreSQL's plan too, but
         with `plan_by_values`: then each set of parameters has a plan of its own.
 
@@ -77,13 +77,13 @@ class ReadModel:
         await self.projected.wait_for(projections, self.wanted, self.seconds)
         engine = self.search_engine if plan_by_values else self.engine
         statement = _of_all(query, tuple(projections))
-        rows = await fetch_all(engine, statement, {**parameters, "wanted": self.wanted})
+        rows = await fetch_records(engine, statement, {**parameters, "wanted": self.wanted})
         position = self._note(rows[0], aggregate_type, projections)
         return position, [row for row in rows if row.found]
 
     async def fetch_one(
         self, query: OneQuery, projections: Sequence[str], aggregate: StreamId
-    ) -> tuple[Position, AnyRow | None]:
+    ) -> tuple[Position, Record | None]:
         """Run a query that gives one aggregate's row, in one statement with those of others who ask for theirs now.
 
         The position is that of `fetch`, but not past events of the aggregate that are parked. `query` makes the
@@ -95,7 +95,7 @@ class ReadModel:
         row = await self.grouped.fetch(_of_each(query, tuple(projections)), aggregate.aggregate_id)
         return self._note(row, aggregate, projections), row if row.found else None
 
-    def _note(self, row: AnyRow, about: Subject, projections: Sequence[str]) -> Position:
+    def _note(self, row: Record, about: Subject, projections: Sequence[str]) -> Position:
         position = Position(row.reached)
         self.require(position, is_parked=row.parked)
         told = {"can_be_kept": not row.parked, "has_tag": not row.is_partial}
@@ -128,12 +128,12 @@ class ReadModel:
             raise ReadModelBehind(self.wanted, position, is_parked=is_parked)
 
 
-async def rows_about(engine: AsyncEngine, query: Select[Any], ids: Sequence[UUID]) -> Mapping[UUID, AnyRow]:
+async def rows_about(engine: AsyncEngine, query: Select[Any], ids: Sequence[UUID]) -> Mapping[UUID, Record]:
     """Run a query that takes `ids`, and gives a row for each of them, told apart by `about`.
 
     Raises `DatabaseUnavailable` and `Overloaded`.
     """
-    return {row.about: row for row in await fetch_all(engine, query, {"ids": ids})}
+    return {row.about: row for row in await fetch_records(engine, query, {"ids": ids})}
 
 
 @lru_cache(maxsize=1024)

@@ -9,14 +9,14 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ARRAY, JSON, ClauseElement, Table, bindparam, delete, func, make_url, select, tuple_
+from sqlalchemy import ARRAY, JSON, ClauseElement, Table, bindparam, delete, func, select, tuple_
 from sqlalchemy import column as make_column
 from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from query_service.tables import SCHEMA
+from shared.driver import DIALECT
 
-_DIALECT = make_url("postgresql+asyncpg://").get_dialect()()
 _NOTHING = select(1)
 
 
@@ -75,7 +75,7 @@ def _insert(table: Table) -> Insert:
 
 def _text(statement: ClauseElement, schema: str) -> str:
     """Give a statement as the driver takes it, its tables in this schema, its parameters in the order of their table's columns."""
-    return str(statement.compile(dialect=_DIALECT, schema_translate_map={SCHEMA: schema}, render_schema_translate=True))
+    return str(statement.compile(dialect=DIALECT, schema_translate_map={SCHEMA: schema}, render_schema_translate=True))
 
 
 async def _fetch(

@@ -11,6 +11,7 @@ from collections.abc import Set as AbstractSet
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -19,7 +20,9 @@ from sqlalchemy import (
     ColumnElement,
     FromClause,
     Numeric,
+    RowMapping,
     Select,
+    Subquery,
     Text,
     bindparam,
     literal_column,
@@ -30,9 +33,10 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 
 from query_service.cursor import InvalidCursor, decode_cursor, encode_cursor
+from query_service.json_rows import json_rows
 from query_service.orders.parameters import Amount, OrderFilters, Sort, Timestamp
 from query_service.orders.tables import order_summaries
-from shared.database import AnyRow
+from shared.driver import Record
 from shared.orders.values import OrderStatus
 
 _KEYS: Mapping[str, TypeAdapter[tuple[datetime | Decimal, UUID]]] = {
@@ -53,6 +57,7 @@ _PASSED: Mapping[Sort, str] = {
 class PageQuery(NamedTuple):
     """The statement that reads a page and, if there is one, the row after it, and its parameters.
 
+    A row is an order as it is `shown`, in JSON, and its sort key.
     It `is_weighed` if no index serves it in order whatever the values are.
     """
 
@@ -84,14 +89,13 @@ _IN_ORDER: Mapping[str, AbstractSet[str]] = {
 """The parameters that an index serves in the order of a sort."""
 
 
-def next_cursor(filters: OrderFilters, last: AnyRow) -> str:
+def next_cursor(filters: OrderFilters, last: Record | RowMapping) -> str:
     """Give the cursor that stands after this row."""
-    return encode_cursor(_name(filters), [str(key) for key in sort_key(filters.sort, last)])
+    return encode_cursor(_name(filters), [str(key) for key in sort_key(last)])
 
 
-def sort_key(sort: Sort, row: AnyRow) -> tuple[Any, UUID]:
-    """Give what orders rows in this sort, upwards or downwards; no two rows have the same."""
-    return getattr(row, _column(sort)), row.order_id
+sort_key = itemgetter("key", "order_id")
+"""Gives what orders rows, upwards or downwards; no two rows have the same."""
 
 
 def descends(sort: Sort) -> bool:
@@ -109,9 +113,16 @@ def _statement(sort: Sort, statuses: Sequence[OrderStatus], given: frozenset[str
         conditions.append(keys < shown if descends(sort) else keys > shown)
     walk = _ordered(order_summaries, sort).where(*conditions).limit(literal_column(str(rows)))
     walks = [walk.where(row.status == status) for status in statuses]
-    if len(walks) == 1:
-        return walks[0]
-    return _ordered(union_all(*walks).subquery(), sort).limit(literal_column(str(rows)))
+    page = (
+        walks[0] if len(walks) == 1 else _ordered(union_all(*walks).subquery(), sort).limit(literal_column(str(rows)))
+    )
+    return _rendered(page.subquery(), sort)
+
+
+def _rendered(page: Subquery, sort: Sort) -> Select[Any]:
+    """Give the orders as they are shown, with what they are sorted by."""
+    rows, shown = json_rows(page)
+    return select(shown.label("shown"), page.c[_column(sort)].label("key"), page.c.order_id).select_from(rows)
 
 
 def _ordered(rows: FromClause, sort: Sort) -> Select[Any]:

@@ -2,13 +2,27 @@
 
 from collections.abc import Sequence
 from datetime import date
-from functools import partial
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Text, bindparam, cast, exists, func, select, text
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Subquery,
+    Text,
+    bindparam,
+    case,
+    cast,
+    exists,
+    func,
+    literal_column,
+    select,
+    text,
+)
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
+from query_service.json_rows import json_rows
 from query_service.orders.listing import descends, next_cursor, page_query, sort_key
 from query_service.orders.parameters import OrderFilters
 from query_service.orders.projections import ORDER_SUMMARIES
@@ -23,12 +37,13 @@ from query_service.orders.tables import (
 from query_service.reading import ReadModel
 from query_service.tables import parked_events
 from shared.database import AnyRow, fetch_all
+from shared.driver import Record
 from shared.event_log.events import Position, StreamId
 from shared.orders.errors import OrderNotFound
-from shared.orders.events import AGGREGATE_TYPE
+from shared.orders.events import AGGREGATE_TYPE, Address
 
-Page = tuple[Position, Sequence[AnyRow], str | None]
-"""Position, rows, next cursor."""
+Page = tuple[Position, Sequence[str], str | None]
+"""Position, orders, next cursor."""
 
 
 class OrderQueries:
@@ -41,7 +56,7 @@ class OrderQueries:
         self._read_model = read_model
 
     async def list(self, filters: OrderFilters) -> Page:
-        """Give a page of summaries.
+        """Give a page of summaries, each a JSON object.
 
         Raises `InvalidCursor`.
         """
@@ -50,11 +65,12 @@ class OrderQueries:
             query, parameters, ["order_summaries"], AGGREGATE_TYPE, plan_by_values=is_weighed
         )
         # The statement reads in order; that the join with its position keeps it, SQL does not promise.
-        page = sorted(rows, key=partial(sort_key, filters.sort), reverse=descends(filters.sort))[: filters.limit]
-        return position, page, next_cursor(filters, page[-1]) if len(page) < len(rows) else None
+        page = sorted(rows, key=sort_key, reverse=descends(filters.sort))[: filters.limit]
+        cursor = next_cursor(filters, page[-1]) if len(page) < len(rows) else None
+        return position, [row["shown"] for row in page], cursor
 
-    async def get(self, order_id: UUID) -> tuple[Position, AnyRow]:
-        """Give an order's summary and details, and its items as a JSON array; `is_partial` if it has parked events.
+    async def get(self, order_id: UUID) -> tuple[Position, Record]:
+        """Give an order, as it is `shown`, in JSON, and its `version`; `is_partial` if it has parked events.
 
         Its read models are not all of one position then. Raises `OrderNotFound`.
         """
@@ -64,11 +80,11 @@ class OrderQueries:
             raise OrderNotFound(position)
         return position, row
 
-    async def totals(self) -> tuple[Position, Sequence[AnyRow]]:
+    async def totals(self) -> tuple[Position, Sequence[Record]]:
         """Give the totals of each status that an order has had."""
         return await self._read_model.fetch(_TOTALS, {}, ["order_summaries"], AGGREGATE_TYPE)
 
-    async def by_day(self, first: date, last: date) -> tuple[Position, Sequence[AnyRow]]:
+    async def by_day(self, first: date, last: date) -> tuple[Position, Sequence[Record]]:
         """Give the sales of each day on which there were any, in order."""
         days = {"first": first, "last": last}
         position, rows = await self._read_model.fetch(_BY_DAY, days, ["order_summaries"], AGGREGATE_TYPE)
@@ -88,7 +104,7 @@ async def analytics(read: ReadModel) -> tuple[Position, Sequence[AnyRow]]:
     return position, rows
 
 
-def _items() -> "ColumnElement[Any]":
+def _items() -> ColumnElement[Any]:
     item = order_items.c
     line = func.json_build_object(
         "product_name", item.product_name,
@@ -99,15 +115,26 @@ def _items() -> "ColumnElement[Any]":
     lines: Select[Any] = select(func.json_agg(aggregate_order_by(line, item.line_number))).where(
         item.order_id == order_summaries.c.order_id
     )
-    return func.coalesce(lines.scalar_subquery(), text("'[]'::json"))
+    return func.coalesce(lines.scalar_subquery(), text("'[]'::json")).label("items")
+
+
+def _address() -> ColumnElement[Any]:
+    """Give the address with its members in their own order, which `jsonb` does not keep."""
+    address = order_details.c.shipping_address
+    members = chain.from_iterable((literal_column(f"'{name}'"), address[name].astext) for name in Address.model_fields)
+    return case((address.is_not(None), func.json_build_object(*members))).label("shipping_address")
+
+
+def _orders() -> Subquery:
+    detail = order_details.c
+    more = [_items(), _address(), detail.carrier, detail.tracking_number, detail.cancellation_reason]
+    return select(order_summaries, *more).join(order_details, detail.order_id == order_summaries.c.order_id).subquery()
 
 
 def _order(order_id: ColumnElement[UUID]) -> Select[Any]:
-    return (
-        select(order_summaries, *(c for c in order_details.c if not c.primary_key), _items().label("items"))
-        .join(order_details, order_details.c.order_id == order_summaries.c.order_id)
-        .where(order_summaries.c.order_id == order_id)
-    )
+    orders = _orders()
+    rows, shown = json_rows(orders)
+    return select(shown.label("shown"), orders.c.version).select_from(rows).where(orders.c.order_id == order_id)
 
 
 _TOTALS = select(order_totals.c.status, order_totals.c.count.label("order_count"), order_totals.c.total_amount)

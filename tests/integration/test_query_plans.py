@@ -119,7 +119,7 @@ async def pages(connection: AsyncConnection, sort: str, filters: dict[str, Any],
     first = {"sort": sort, "limit": limit, **filters}
     many = OrderFilters.model_validate(first).model_copy(update={"limit": 10_000})
     query = page_query(many)
-    rows = (await connection.execute(query.statement, query.parameters)).all()
+    rows = (await connection.execute(query.statement, query.parameters)).mappings().all()
     return [first, {**first, "cursor": next_cursor(many, rows[len(rows) * 9 // 10])}] if rows else [first]
 
 

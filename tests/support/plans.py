@@ -5,9 +5,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
+from unittest.mock import patch
 
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from shared import driver
 
 Node = dict[str, Any]
 
@@ -22,15 +25,22 @@ class Statement:
 
 @contextmanager
 def statements(engine: AsyncEngine) -> Iterator[list[Statement]]:
-    """Give the statements that an engine runs meanwhile."""
+    """Give the statements that run meanwhile on an engine's connections, SQLAlchemy's and those that go to the driver."""
     run: list[Statement] = []
+    fetch = driver.fetch_text
 
     def before(_connection: Any, _cursor: Any, sql: str, parameters: Any, *_: Any) -> None:
         run.append(Statement(sql, tuple(parameters)))
 
+    async def fetched(one: AsyncEngine, sql: str, arguments: Sequence[object]) -> Sequence[driver.Record]:
+        if one is engine:
+            run.append(Statement(sql, tuple(arguments)))
+        return await fetch(one, sql, arguments)
+
     event.listen(engine.sync_engine, "before_cursor_execute", before)
     try:
-        yield run
+        with patch.object(driver, "fetch_text", fetched):
+            yield run
     finally:
         event.remove(engine.sync_engine, "before_cursor_execute", before)
 

@@ -1,0 +1,97 @@
+"""Reads that the driver itself runs: of a small answer, SQLAlchemy's execution takes longer than PostgreSQL's."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import asyncpg
+from sqlalchemy import Executable, make_url
+from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
+from sqlalchemy.engine import Dialect
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.pool import PoolProxiedConnection
+from sqlalchemy.util import greenlet_spawn
+
+from shared.database import DRIVER_ERRORS, is_connection_failure, translate_errors
+from shared.errors import DatabaseUnavailable
+
+DIALECT: Dialect = make_url("postgresql+asyncpg://").get_dialect()()
+
+
+class Record(asyncpg.Record):
+    """A row; a value is what the driver makes of it: a document is its text."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Give the value in a column."""
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
+async def fetch_records(
+    engine: AsyncEngine, query: Executable, parameters: Mapping[str, object] | None = None
+) -> Sequence[Record]:
+    """Run one read-only statement in autocommit; again, once, if its pooled connection was broken.
+
+    The query should be one of a few that are made once: what is made of it is kept. Parameters are what the driver takes for
+    their types. Raises `DatabaseUnavailable` and `Overloaded`.
+    """
+    statement = _statement(query)
+    given = {**statement.values, **parameters} if parameters else statement.values
+    arguments = [given[name] for name in statement.names]
+    with translate_errors():
+        try:
+            return await fetch_text(engine, statement.text, arguments)
+        except DRIVER_ERRORS as error:
+            if not is_connection_failure(error):
+                raise
+        await engine.dispose()  # The pool's other connections were to the same server.
+        return await fetch_text(engine, statement.text, arguments)
+
+
+async def fetch_text(engine: AsyncEngine, text: str, arguments: Sequence[object]) -> Sequence[Record]:
+    """Run one statement. Raises `DatabaseUnavailable` where it cannot connect, and the driver's errors."""
+    connection = await checked_out(engine)
+    try:
+        driver: Any = connection.driver_connection
+        found: Sequence[Record] = await driver.fetch(text, *arguments, record_class=Record)
+    except BaseException as error:
+        if isinstance(error, asyncio.CancelledError) or is_connection_failure(error):
+            await close_for_good(connection)
+        raise
+    finally:
+        connection.close()
+    return found
+
+
+async def checked_out(engine: AsyncEngine) -> PoolProxiedConnection:
+    """Give one of the pool's connections, to be closed, without what SQLAlchemy makes around it: that takes three times as long.
+
+    Raises `DatabaseUnavailable`, and SQLAlchemy's `TimeoutError` where none becomes free in time.
+    """
+    try:
+        return await engine.raw_connection()
+    except (AsyncAdapt_asyncpg_dbapi.Error, *DRIVER_ERRORS) as error:
+        raise DatabaseUnavailable("the database cannot be reached") from error
+
+
+class _Statement(NamedTuple):
+    """A statement's text, the names of its parameters in order, and the values of those that are its own."""
+
+    text: str
+    names: Sequence[str]
+    values: Mapping[str, object]
+
+
+@lru_cache(maxsize=1024)
+def _statement(query: Executable) -> _Statement:
+    compiled: Any = query.compile(dialect=DIALECT)  # type: ignore[attr-defined]
+    values = {name: bind.effective_value for bind, name in compiled.bind_names.items() if not bind.required}
+    return _Statement(compiled.string, compiled.positiontup, values)
+
+
+async def close_for_good(connection: PoolProxiedConnection) -> None:
+    """Close a connection that is not to be used again; what PostgreSQL still does for it is cancelled."""
+    await greenlet_spawn(connection.invalidate)
