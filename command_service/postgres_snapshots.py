@@ -25,7 +25,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from command_service.snapshots import Snapshot, Stored
-from shared.database import AnyRow, fetch_all, sqlstate, translate_errors
+from shared.database import sqlstate, translate_errors
+from shared.driver import Record, fetch_records
 from shared.errors import DatabaseUnavailable
 from shared.event_log.events import StreamId, Version
 from shared.event_log.reader import RECORDED_COLUMNS, PostgresEventLog, recorded
@@ -47,7 +48,7 @@ class PostgresSnapshotStore:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self._log = PostgresEventLog(engine)
-        self._loads = GroupedReads[_Kind, Sequence[AnyRow]](self._read, _MOST_STREAMS)
+        self._loads = GroupedReads[_Kind, Sequence[Record]](self._read, _MOST_STREAMS)
 
     async def load(self, stream: StreamId, state_schema_version: int) -> Stored:
         """See `SnapshotStore.load`."""
@@ -81,11 +82,11 @@ class PostgresSnapshotStore:
         except DBAPIError as error:
             raise DatabaseUnavailable(f"the database does not take snapshots ({sqlstate(error)})") from error
 
-    async def _read(self, kind: _Kind, ids: Sequence[UUID]) -> Mapping[UUID, Sequence[AnyRow]]:
+    async def _read(self, kind: _Kind, ids: Sequence[UUID]) -> Mapping[UUID, Sequence[Record]]:
         aggregate_type, schema_version = kind
         parameters = {"aggregate_type": aggregate_type, "schema_version": schema_version, "ids": ids}
-        found: dict[UUID, list[AnyRow]] = {one: [] for one in ids}
-        for row in await fetch_all(self._engine, _STORED, parameters):
+        found: dict[UUID, list[Record]] = {one: [] for one in ids}
+        for row in await fetch_records(self._engine, _STORED, parameters):
             found[row.aggregate_id].append(row)
         return found
 

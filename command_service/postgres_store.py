@@ -69,8 +69,7 @@ class PostgresEventStore(PostgresEventLog):
                 raise AppendRefused(f"the database refused the append ({code})") from error
             is_away = is_connection_failure(error)
             if is_away:
-                await close_for_good(connection)
-                await self._append_engine.dispose()  # The pool's others are to the same server.
+                await close_for_good(connection, self._append_engine)
             if is_away and not code.startswith(_NOTHING_DONE):
                 raise OutcomeUnknown from error
             raise DatabaseUnavailable(f"the database cannot append now ({code})") from error

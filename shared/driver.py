@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import asyncpg
@@ -45,9 +45,8 @@ async def fetch_records(
         try:
             return await fetch_text(engine, statement.text, arguments)
         except DRIVER_ERRORS as error:
-            if not is_connection_failure(error):
+            if not is_connection_failure(error) or isinstance(error, TimeoutError):
                 raise
-        await engine.dispose()  # The pool's other connections were to the same server.
         return await fetch_text(engine, statement.text, arguments)
 
 
@@ -57,9 +56,12 @@ async def fetch_text(engine: AsyncEngine, text: str, arguments: Sequence[object]
     try:
         driver: Any = connection.driver_connection
         found: Sequence[Record] = await driver.fetch(text, *arguments, record_class=Record)
-    except BaseException as error:
-        if isinstance(error, asyncio.CancelledError) or is_connection_failure(error):
-            await close_for_good(connection)
+    except asyncio.CancelledError:
+        await close_for_good(connection)
+        raise
+    except DRIVER_ERRORS as error:
+        if is_connection_failure(error):
+            await close_for_good(connection, engine)
         raise
     finally:
         connection.close()
@@ -92,6 +94,11 @@ def _statement(query: Executable) -> _Statement:
     return _Statement(compiled.string, compiled.positiontup, values)
 
 
-async def close_for_good(connection: PoolProxiedConnection) -> None:
-    """Close a connection that is not to be used again; what PostgreSQL still does for it is cancelled."""
-    await greenlet_spawn(connection.invalidate)
+async def close_for_good(connection: PoolProxiedConnection, of: AsyncEngine | None = None) -> None:
+    """Close a connection that is not to be used again; what PostgreSQL still does for it is cancelled.
+
+    With its engine, the pool's other connections, which are to the same server, go too, each when it would next be used.
+    """
+    # What SQLAlchemy does where its own execution finds a connection lost.
+    close = connection.invalidate if of is None else partial(of.pool._invalidate, connection)  # noqa: SLF001
+    await greenlet_spawn(close)

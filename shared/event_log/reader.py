@@ -1,12 +1,13 @@
 """The reading side of the log."""
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import cache
 from typing import Any, Protocol
 
-from sqlalchemy import BigInteger, Integer, Select, Text, bindparam, cast, func, select
+from sqlalchemy import ARRAY, BigInteger, Integer, Select, Text, any_, bindparam, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from shared.database import AnyRow, fetch_all
+from shared.driver import Record, fetch_records
 from shared.event_log.events import EventId, Position, RecordedEvent, StreamId, Version
 from shared.event_log.tables import events
 
@@ -59,14 +60,12 @@ class PostgresEventLog:
         max_bytes: int | None = None,
     ) -> Sequence[RecordedEvent]:
         """See `EventLog.read_all`."""
-        parameters = {"after_position": after_position, "limit": limit}
+        parameters: dict[str, object] = {"after_position": after_position, "limit": limit}
         if max_bytes is not None:
             parameters["max_bytes"] = max_bytes
-        query = _PAST if max_bytes is None else _PAST_WITHIN
         if types is not None:
-            past = _PAST.where(events.c.event_type.in_(types))
-            query = past if max_bytes is None else _within(past)
-        return await self._read(query, parameters)
+            parameters["types"] = list(types)
+        return await self._read(_past(is_bounded=max_bytes is not None, of_types=types is not None), parameters)
 
     async def find_event(self, event_id: EventId) -> RecordedEvent | None:
         """Give the event of this id, wherever it is in the log."""
@@ -75,16 +74,16 @@ class PostgresEventLog:
 
     async def touched(self, after: Position, upto: Position) -> frozenset[StreamId]:
         """See `EventLog.touched`."""
-        rows = await fetch_all(self._engine, _TOUCHED, {"after_position": after, "upto": upto})
+        rows = await fetch_records(self._engine, _TOUCHED, {"after_position": after, "upto": upto})
         return frozenset(StreamId(*row) for row in rows)
 
     async def head(self) -> Position:
         """See `EventLog.head`."""
-        (row,) = await fetch_all(self._engine, select(func.coalesce(func.max(events.c.position), 0)))
+        (row,) = await fetch_records(self._engine, _HEAD)
         return Position(row[0])
 
     async def _read(self, query: Select[Any], parameters: Mapping[str, object] | None = None) -> list[RecordedEvent]:
-        return [recorded(row) for row in await fetch_all(self._engine, query, parameters)]
+        return [recorded(row) for row in await fetch_records(self._engine, query, parameters)]
 
 
 # JSON travels as text: whoever needs an object decodes it straight into its class.
@@ -117,11 +116,19 @@ _TOUCHED = (
     .distinct()
 )
 
-_PAST = (
-    RECORDED_COLUMNS.where(events.c.position > bindparam("after_position"))
-    .order_by(events.c.position)
-    .limit(bindparam("limit", type_=Integer))
-)
+_HEAD = select(func.coalesce(func.max(events.c.position), 0))
+
+
+@cache
+def _past(*, is_bounded: bool, of_types: bool) -> Select[Any]:
+    past = (
+        RECORDED_COLUMNS.where(events.c.position > bindparam("after_position"))
+        .order_by(events.c.position)
+        .limit(bindparam("limit", type_=Integer))
+    )
+    if of_types:
+        past = past.where(events.c.event_type == any_(bindparam("types", type_=ARRAY(Text))))
+    return _within(past) if is_bounded else past
 
 
 def _within(past: Select[Any]) -> Select[Any]:
@@ -135,9 +142,6 @@ def _within(past: Select[Any]) -> Select[Any]:
     return select(*columns).where(within).order_by(sized.c.position)
 
 
-_PAST_WITHIN = _within(_PAST)
-
-
-def recorded(row: AnyRow) -> RecordedEvent:
+def recorded(row: Sequence[Any] | Record) -> RecordedEvent:
     """Build from a row that starts with `RECORDED_COLUMNS`."""
     return RecordedEvent(row[0], StreamId(row[1], row[2]), *row[3:11])
