@@ -9,6 +9,7 @@ come to one position are applied as one.
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 from sqlalchemy import select
@@ -22,6 +23,7 @@ from query_service.parking import Parked, park, parked_among
 from query_service.partitions import Partition, of_partitions
 from query_service.projection import DecodedEvent, Projection
 from query_service.set_based import schema_of
+from query_service.together import together
 from shared.backoff import backoff
 from shared.database import translate_errors
 from shared.errors import EventSchemaError
@@ -218,22 +220,24 @@ class Batches:
             parked = await parked_among(connection, (record.stream.aggregate_id for record in handled))
         decoded = self._decode(handled, isolating=isolating)
         partitions = {one.partition for one in group.checkpoints}
-        for (name, generation), those in checkpoints.by_generation(group.checkpoints).items():
-            projection = self._projections[name]
-            await _turn_to(connection, generation)
-            wanted: Sequence[RecordedEvent] = [
-                record for record in handled if record.event_type in projection.event_types
-            ]
-            if (mine := {one.partition for one in those}) != partitions:
-                wanted = of_partitions(wanted, mine)
-            events, poison = _split(wanted, those[0], decoded, parked)
-            if isolating:
-                poison += await isolated(connection, projection, events)
-            elif events:
-                await projection.apply(connection, events)
-            await park(connection, those, poison)
-        await _turn_to(connection, "live")
-        await checkpoints.move(connection, group.checkpoints, group.end, self.name)
+        # In isolation, each try has to be written before the next.
+        async with nullcontext() if isolating else together(connection):
+            for (name, generation), those in checkpoints.by_generation(group.checkpoints).items():
+                projection = self._projections[name]
+                await _turn_to(connection, generation)
+                wanted: Sequence[RecordedEvent] = [
+                    record for record in handled if record.event_type in projection.event_types
+                ]
+                if (mine := {one.partition for one in those}) != partitions:
+                    wanted = of_partitions(wanted, mine)
+                events, poison = _split(wanted, those[0], decoded, parked)
+                if isolating:
+                    poison += await isolated(connection, projection, events)
+                elif events:
+                    await projection.apply(connection, events)
+                await park(connection, those, poison)
+            await _turn_to(connection, "live")
+            await checkpoints.move(connection, group.checkpoints, group.end, self.name)
 
     def _decode(self, records: Sequence[RecordedEvent], *, isolating: bool) -> _Decoded:
         if not isolating:

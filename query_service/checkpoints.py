@@ -1,7 +1,7 @@
 """The checkpoints of each generation of each projection, one for each partition. No function here commits: the caller owns the transaction."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
+from functools import cache
 from typing import Any, Final, Literal, NamedTuple
 
 from sqlalchemy import (
@@ -16,6 +16,7 @@ from sqlalchemy import (
     bindparam,
     column,
     func,
+    literal_column,
     select,
     tuple_,
     update,
@@ -26,7 +27,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from query_service.generations import Generation
 from query_service.partitions import MOST, WHOLE, Partition
 from query_service.projection import Projection
-from query_service.tables import CHANNEL, checkpoints, leases
+from query_service.set_based import text_of
+from query_service.tables import CHANNEL, SCHEMA, checkpoints, leases
+from query_service.together import BEFORE, Write, driver_of, send
+from shared.driver import as_sent
 from shared.event_log.events import Position
 
 State = Literal["requested", "loading", "loaded", "following", "kept"]
@@ -66,21 +70,24 @@ async def lock(
     Those of another version of the code are left alone. With `held`, also those of partitions whose lease is not held
     any more; of the others nobody can take the lease until then.
     """
-    versions = tuple((projection.name, projection.version) for projection in projections)
-    parameters = {"state": state, **({} if held is None else _arrays(held))}
-    found = await connection.execute(_lock(versions, is_leased=held is not None), parameters)
-    return list(map(checkpoint, found))
+    parameters = {
+        "state": state,
+        "names": [projection.name for projection in projections],
+        "versions": [projection.version for projection in projections],
+        **({} if held is None else _arrays(held)),
+    }
+    return list(map(checkpoint, await _fetch(connection, _lock(is_leased=held is not None), parameters)))
 
 
 async def lock_leases(connection: AsyncConnection, held: Held) -> set[Partition]:
     """Give the partitions whose lease is held still, which nobody else can take until the transaction ends."""
-    return {Partition(*divmod(found[0], MOST)) for found in await connection.execute(_LEASES_HELD, _arrays(held))}
+    return {Partition(*divmod(found[0], MOST)) for found in await _fetch(connection, _LEASES_HELD, _arrays(held))}
 
 
-async def move(connection: AsyncConnection, moved: Iterable[Checkpoint], position: Position, by: str) -> None:
+async def move(connection: AsyncConnection, moved: Sequence[Checkpoint], position: Position, by: str) -> None:
     """Set the positions of these checkpoints, and tell the other replicas who did once this is committed."""
-    keys = tuple((one.projection, one.generation, one.partition.number) for one in moved)
-    await connection.execute(_move(keys), {"reached": position, "by": by})
+    keys = zip(*((one.projection, one.generation, one.partition.number) for one in moved), strict=True)
+    await send(connection, Write(str(checkpoints), _move(), [position, *map(list, keys), by]))
 
 
 async def find(connection: AsyncConnection, projection: Projection) -> list[Checkpoint]:
@@ -109,23 +116,34 @@ def checkpoint(row: Sequence[Any]) -> Checkpoint:
     return Checkpoint._make((*row[:5], Partition(*row[5:7])))
 
 
-@lru_cache(maxsize=64)
-def _lock(versions: tuple[tuple[str, int], ...], *, is_leased: bool) -> Select[Any]:
-    query = select(*COLUMNS).where(
-        tuple_(_ROW.projection, _ROW.version).in_(versions), _ROW.state == bindparam("state")
-    )
+async def _fetch(
+    connection: AsyncConnection, query: Select[Any], parameters: Mapping[str, object]
+) -> Sequence[Sequence[Any]]:
+    text, arguments = as_sent(query, parameters)
+    found: Sequence[Sequence[Any]] = await (await driver_of(connection)).fetch(text, *arguments)
+    return found
+
+
+@cache
+def _lock(*, is_leased: bool) -> Select[Any]:
+    names, versions = bindparam("names", type_=ARRAY(Text)), bindparam("versions", type_=ARRAY(Integer))
+    known = select(func.unnest(names), func.unnest(versions))
+    query = select(*COLUMNS).where(tuple_(_ROW.projection, _ROW.version).in_(known), _ROW.state == bindparam("state"))
     if is_leased:
         query = query.where(_number(checkpoints) == any_(func.array(_LEASES_HELD.scalar_subquery())))
     return query.order_by(_ROW.projection, _ROW.generation, _ROW.partition).with_for_update()
 
 
-@lru_cache(maxsize=256)
-def _move(keys: tuple[tuple[str, str, int], ...]) -> Any:
-    return (
+@cache
+def _move() -> str:
+    columns = (_ROW.projection, _ROW.generation, _ROW.partition)
+    keys = select(*(func.unnest(bindparam(of.name, type_=ARRAY(of.type))) for of in columns))
+    return text_of(
         update(checkpoints)
-        .where(tuple_(_ROW.projection, _ROW.generation, _ROW.partition).in_(keys))
-        .values(position=bindparam("reached"), updated_at=func.clock_timestamp())
-        .returning(func.pg_notify(CHANNEL, bindparam("by", type_=Text)))
+        .where(tuple_(*columns).in_(keys), BEFORE)
+        .values(position=bindparam("reached", type_=BigInteger), updated_at=func.clock_timestamp())
+        .returning(func.pg_notify(literal_column(f"'{CHANNEL}'"), bindparam("by", type_=Text))),
+        SCHEMA,
     )
 
 

@@ -75,6 +75,7 @@ class Projection(Protocol):
     async def apply(self, connection: AsyncConnection, batch: Sequence[DecodedEvent]) -> None:
         """Write what these events, in order of position, change; set-based.
 
+        What `query_service.set_based` writes, but for COPY, goes out at the end of the batch, with what others write: read before.
         The caller owns the transaction, in which the checkpoint moves too: each event is applied exactly once. The
         tables stand for those of the connection's generation: `schema_translate_map` tells.
         """

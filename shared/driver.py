@@ -38,16 +38,14 @@ async def fetch_records(
     The query should be one of a few that are made once: what is made of it is kept. Parameters are what the driver takes for
     their types. Raises `DatabaseUnavailable` and `Overloaded`.
     """
-    statement = _statement(query)
-    given = {**statement.values, **parameters} if parameters else statement.values
-    arguments = [given[name] for name in statement.names]
+    text, arguments = as_sent(query, parameters or {})
     with translate_errors():
         try:
-            return await fetch_text(engine, statement.text, arguments)
+            return await fetch_text(engine, text, arguments)
         except DRIVER_ERRORS as error:
             if not is_connection_failure(error) or isinstance(error, TimeoutError):
                 raise
-        return await fetch_text(engine, statement.text, arguments)
+        return await fetch_text(engine, text, arguments)
 
 
 async def fetch_text(engine: AsyncEngine, text: str, arguments: Sequence[object]) -> Sequence[Record]:
@@ -77,6 +75,13 @@ async def checked_out(engine: AsyncEngine) -> PoolProxiedConnection:
         return await engine.raw_connection()
     except (AsyncAdapt_asyncpg_dbapi.Error, *DRIVER_ERRORS) as error:
         raise DatabaseUnavailable("the database cannot be reached") from error
+
+
+def as_sent(query: Executable, parameters: Mapping[str, object]) -> tuple[str, Sequence[object]]:
+    """Give a statement's text and its parameters, in order; what is made of it is kept. Raises `KeyError` for one that is missing."""
+    statement = _statement(query)
+    given = {**statement.values, **parameters}
+    return statement.text, [given[name] for name in statement.names]
 
 
 class _Statement(NamedTuple):

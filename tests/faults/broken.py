@@ -5,7 +5,7 @@ change a database of the test's own.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from unittest.mock import patch
 
@@ -75,7 +75,7 @@ def moves_checkpoints_by_themselves() -> FastAPI:
     """Make a query service that commits a batch's rows first, and its checkpoints in a transaction of their own."""
     move = checkpoints.move
 
-    async def move_alone(connection: AsyncConnection, moved: Iterable[Checkpoint], position: Position, by: str) -> None:
+    async def move_alone(connection: AsyncConnection, moved: Sequence[Checkpoint], position: Position, by: str) -> None:
         await connection.exec_driver_sql("COMMIT")
         await asyncio.sleep(_A_MOMENT)
         await connection.exec_driver_sql("BEGIN")
