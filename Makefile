@@ -10,6 +10,9 @@ AUDIT := $(VENV)/audit
 SITE := .site
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
+# Compiled modules are kept, whatever a machine's default is: to compile the tests takes each of pytest's workers longer than to import them.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help up demo migrate check audit fix test browser load walks faults docs golden reference api bench bench-growth requirements clean
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
 from playwright.async_api import Browser, BrowserContext, Locator, Page
 
 from tests.support.apps import ORDER
+from tests.support.http import plain_client
 from tests.support.processes import Process, free_port
 
 
@@ -43,7 +43,7 @@ class Dashboard:
 
     async def post(self, path: str, body: Any) -> dict[str, Any]:
         """Send a command as another client."""
-        async with httpx.AsyncClient(base_url=self.command.url, headers=self.headers) as http:
+        async with plain_client(base_url=self.command.url, headers=self.headers) as http:
             answer = await http.post(path, json=body)
         assert answer.is_success, answer.text
         content: dict[str, Any] = answer.json()

@@ -3,11 +3,11 @@
 import re
 from typing import Any
 
-import httpx
 import pytest
 from playwright.async_api import Route, expect
 
 from tests.browser.dashboard import Dashboard
+from tests.support.http import plain_client
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
@@ -20,7 +20,7 @@ def operations(document: dict[str, Any]) -> list[dict[str, Any]]:
 async def test_every_operation_is_shown_from_assets_of_our_own(dashboard: Dashboard, name: str) -> None:
     """That nobody else was asked, and that nothing was complained about, the fixture sees at its end."""
     url = {"command": dashboard.command.url, "query": dashboard.query.url}[name]
-    async with httpx.AsyncClient() as http:
+    async with plain_client() as http:
         document = (await http.get(f"{url}/openapi.json")).json()
 
     async def only_ours(route: Route) -> None:

@@ -16,8 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.support.apps import ORDER
 from tests.support.processes import Process, service
 from tests.support.replay import assert_log_is_sound
-from tests.support.schemathesis_hooks import WITHOUT_TOKENS
-from tests.support.tokens import SigningKey, bearer, trusting
+from tests.support.tokens import WITHOUT_TOKENS, SigningKey, bearer, trusting
 
 ROOT = Path(__file__).parents[2]
 KEY = SigningKey("one")

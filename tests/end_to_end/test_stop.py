@@ -7,7 +7,7 @@ import httpx
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.integration.test_overload import append_waits, appends_held
-from tests.support.http import events, place
+from tests.support.http import events, place, plain_client
 from tests.support.processes import Process, service
 from tests.support.sse import streaming
 from tests.support.waiting import wait_until
@@ -18,7 +18,7 @@ async def test_a_command_in_flight_is_answered_and_others_are_turned_away(databa
         service(
             "command", database, DAICHO_DRAIN_SECONDS="300", DAICHO_MAX_REQUESTS="2", DAICHO_COMMAND_DEADLINE="60"
         ) as commands,
-        httpx.AsyncClient(base_url=commands.url, timeout=60) as http,
+        plain_client(base_url=commands.url, timeout=60) as http,
     ):
         async with appends_held(database):
             in_flight = asyncio.create_task(place(http))
@@ -44,7 +44,7 @@ async def test_streams_end_and_the_service_with_them(database: str) -> None:
 
 
 async def _says_that_it_stops(process: Process) -> bool:
-    async with httpx.AsyncClient() as http:
+    async with plain_client() as http:
         answer = await http.get(f"{process.url}/health/ready")
     return answer.status_code == 503 and answer.json()["checks"]["not stopping"] == "It is stopping."
 
@@ -57,14 +57,14 @@ async def _place_at_last(http: httpx.AsyncClient) -> httpx.Response:
 
 
 async def _is_full(process: Process) -> bool:
-    async with httpx.AsyncClient() as http:
+    async with plain_client() as http:
         answer = await http.get(f"{process.url}/none")
     return answer.status_code == 503
 
 
 async def _is_closed(process: Process) -> bool:
     try:
-        async with httpx.AsyncClient() as http:
+        async with plain_client() as http:
             await http.get(f"{process.url}/health/live")
     except httpx.ConnectError:
         return True

@@ -16,7 +16,7 @@ from shared.web.admission import Admission
 from tests.integration.test_overload import appends_held
 from tests.integration.test_slow_clients import connected, said
 from tests.support.apps import ORDER, command_service, command_settings
-from tests.support.http import assert_problem, events, place
+from tests.support.http import assert_problem, events, place, plain_client
 from tests.support.served import commands_served, served, serving
 from tests.support.waiting import wait_until
 
@@ -40,7 +40,7 @@ async def full(http: httpx.AsyncClient, database: str) -> AsyncIterator["list[as
 async def over_sockets(database: str) -> AsyncIterator[httpx.AsyncClient]:
     async with (
         commands_served(database, max_requests=MOST, cors_origins="http://page.example") as port,
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as http,
+        plain_client(base_url=f"http://127.0.0.1:{port}", timeout=30) as http,
     ):
         yield http
 
@@ -91,7 +91,7 @@ async def test_a_connection_goes_on_after_a_refusal(database: str) -> None:
 async def test_reads_that_wait_for_a_position_take_no_place(database: str) -> None:
     async with (
         served(database, max_requests=1) as service,
-        httpx.AsyncClient(base_url=service.url, timeout=30) as http,
+        plain_client(base_url=service.url, timeout=30) as http,
     ):
         patient = {"Event-Position": "1", "Prefer": "wait=30"}
         waiting = []
@@ -139,7 +139,7 @@ async def test_large_bodies_are_bounded_together_and_small_ones_come_all_the_sam
         await wait_until(lambda: _holds(admission, 100_000), "a large body is on its way")
         async with connected(port, sent) as (reader, _):
             assert b" 503 " in await reader.readline()
-        async with httpx.AsyncClient() as http:
+        async with plain_client() as http:
             assert (await http.post(f"http://127.0.0.1:{port}/orders", json=ORDER)).status_code == 201
     assert admission.body_bytes == 0
 

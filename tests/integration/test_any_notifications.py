@@ -2,14 +2,13 @@
 
 import random
 
-import httpx
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from command_service.postgres_store import PostgresEventStore
 from query_service import tables
 from shared.event_log.tables import CHANNEL
-from tests.support.http import PATIENT
+from tests.support.http import PATIENT, plain_client
 from tests.support.orders import append_orders
 from tests.support.replay import assert_read_models_equal_a_replay
 from tests.support.served import served
@@ -45,7 +44,7 @@ async def test_any_payload_is_no_more_than_a_hint(
     async with (
         served(database, poll_interval=60.0, max_streams=5) as service,
         streaming(service.port, after=0) as client,
-        httpx.AsyncClient(base_url=service.url, timeout=60) as http,
+        plain_client(base_url=service.url, timeout=60) as http,
     ):
         head, seen = 0, 0
         for number in range(ROUNDS):

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.integration.test_overload import append_waits, appends_held
 from tests.integration.test_slow_clients import connected
 from tests.support.apps import ORDER, command_service
-from tests.support.http import assert_problem, events, place
+from tests.support.http import assert_problem, events, place, plain_client
 from tests.support.metrics import samples
 from tests.support.served import commands_served
 from tests.support.waiting import wait_until
@@ -278,7 +278,7 @@ async def test_who_sends_a_batch_slowly_keeps_nobody_from_theirs(database: str) 
         port = await stack.enter_async_context(commands_served(database, bulk_requests=1, command_deadline=20))
         for _ in range(3):
             await stack.enter_async_context(connected(port, head))
-        http = await stack.enter_async_context(httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30))
+        http = await stack.enter_async_context(plain_client(base_url=f"http://127.0.0.1:{port}", timeout=30))
         assert told(await post(http, line))[0]["status"] == 201
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import httpx
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -23,6 +22,7 @@ from shared.event_log.reader import PostgresEventLog
 from shared.orders.events import OrderConfirmed
 from tests.support import golden
 from tests.support.events import WHEN, a_commit, an_event
+from tests.support.http import plain_client
 from tests.support.orders import commit, placed
 from tests.support.processes import logging_service
 from tests.support.proxy import proxied
@@ -96,7 +96,7 @@ async def test_a_message_is_the_event_as_the_log_shows_it(
         if late:
             await store.append(commits)
         messages = [message for message in [await client.next(), await client.next()] if message is not None]
-    async with httpx.AsyncClient() as http:
+    async with plain_client() as http:
         items = (await http.get(f"{query.url}/events", params={"schema": schema})).json()["items"]
     assert [message.event for message in messages] == items
     assert [(message.id, message.fields["event"]) for message in messages] == [(1, "OrderPlaced"), (2, "Happened")]
@@ -327,7 +327,7 @@ async def test_bad_input_is_named(query: Served, header: str | None, parameters:
 
 
 async def test_the_openapi_document_describes_the_stream(query: Served) -> None:
-    async with httpx.AsyncClient() as http:
+    async with plain_client() as http:
         document = (await http.get(f"{query.url}/openapi.json")).json()
     operation = document["paths"]["/events/stream"]["get"]
     content = operation["responses"]["200"]["content"]

@@ -16,7 +16,7 @@ from daicho.api_documents import Documented
 from query_service.app import create_app
 from tests.support.apps import ORDER, command_service, query_service, query_settings, running
 from tests.support.documented import api, watched
-from tests.support.http import PATIENT, assert_problem, events, place
+from tests.support.http import PATIENT, assert_problem, events, place, plain_client
 from tests.support.served import served
 from tests.support.tokens import SigningKey, bearer, encoded, good_claims, key_set, trusting, unsigned
 from tests.support.waiting import wait_until
@@ -296,7 +296,7 @@ async def test_keys_that_become_unreadable_are_a_warning(commands: httpx.AsyncCl
 async def test_a_stream_ends_with_its_token(database: str, tmp_path: Path) -> None:
     """The leeway for clocks lets it open; what it may still show is over."""
     settings = trusting(tmp_path, KEY)
-    async with served(database, **settings) as service, httpx.AsyncClient(timeout=30) as http:
+    async with served(database, **settings) as service, plain_client(timeout=30) as http:
         expired = bearer(KEY.token(exp=int(time.time()) - 5))
         async with http.stream("GET", f"{service.url}/events/stream", headers=expired) as answer:
             assert answer.status_code == 200

@@ -4,7 +4,6 @@ import asyncio
 import json
 from contextlib import AsyncExitStack
 
-import httpx
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -12,7 +11,7 @@ from command_service.app import create_app
 from tests.integration.test_overload import append_waits, appends_held
 from tests.integration.test_slow_clients import connected, said
 from tests.support.apps import ORDER, command_settings
-from tests.support.http import events, place
+from tests.support.http import events, place, plain_client
 from tests.support.served import commands_served, serving
 from tests.support.waiting import wait_until
 
@@ -110,7 +109,7 @@ async def test_who_takes_no_refusals_is_cut_off(database: str, engine: AsyncEngi
     app = create_app(command_settings(database, max_requests=1))
     async with (
         serving(app) as (port, _),
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as http,
+        plain_client(base_url=f"http://127.0.0.1:{port}", timeout=30) as http,
     ):
         async with appends_held(database):
             first = asyncio.create_task(place(http))
@@ -135,7 +134,7 @@ async def test_an_address_is_read_once_and_as_the_app_reads_it(
 ) -> None:
     async with (
         commands_served(database, max_requests=1) as port,
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as http,
+        plain_client(base_url=f"http://127.0.0.1:{port}", timeout=30) as http,
     ):
         async with appends_held(database):
             first = asyncio.create_task(place(http))

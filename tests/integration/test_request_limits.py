@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import httpx
 import psutil
 import pytest
 
 from shared.web.http_protocol import MAX_HEAD_BYTES
+from tests.support.http import plain_client
 from tests.support.served import Served, served
 
 LINE = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n"
@@ -71,7 +71,7 @@ async def test_a_long_path_is_refused(service: Served) -> None:
 
 
 async def test_a_head_within_the_limit_is_taken(service: Served) -> None:
-    async with httpx.AsyncClient() as http:
+    async with plain_client() as http:
         for size in (10, MAX_HEAD_BYTES - 1000):
             answer = await http.get(f"{service.url}/health/live", headers={"X-Padding": "x" * size})
             assert answer.status_code == 200
@@ -102,5 +102,5 @@ async def test_a_head_without_an_end_takes_no_memory(service: Served) -> None:
             pass
     assert sent < FLOOD, "the connection was closed"
     assert psutil.Process().memory_info().rss - before < 16 * 1024 * 1024
-    async with httpx.AsyncClient() as http:
+    async with plain_client() as http:
         assert (await http.get(f"{service.url}/health/live")).status_code == 200

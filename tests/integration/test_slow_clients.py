@@ -6,12 +6,11 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-import httpx
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.support.apps import ORDER
-from tests.support.http import events
+from tests.support.http import events, plain_client
 from tests.support.served import Served, commands_served, served
 
 HEAD = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n"
@@ -46,7 +45,7 @@ async def said(reader: asyncio.StreamReader) -> bytes:
 
 
 async def is_alive(port: int) -> bool:
-    async with httpx.AsyncClient() as http:
+    async with plain_client() as http:
         return (await http.get(f"http://127.0.0.1:{port}/health/live")).is_success
 
 
@@ -83,7 +82,7 @@ async def test_bodies_on_their_way_take_no_place(database: str, engine: AsyncEng
     async with commands_served(database, max_requests=1) as port, AsyncExitStack() as stack:
         for _ in range(20):
             await stack.enter_async_context(connected(port, BODY, b"{"))
-        async with httpx.AsyncClient() as http:
+        async with plain_client() as http:
             assert (await http.post(f"http://127.0.0.1:{port}/orders", json=ORDER)).status_code == 201
     assert len(await events(engine)) == 1
 
@@ -125,7 +124,7 @@ async def test_where_none_is_silent_the_newcomer_is_told(database: str) -> None:
             for _ in range(20):
                 await stack.enter_async_context(connected(service.port, HEAD))
             await _bounded(service, 20)
-            async with httpx.AsyncClient() as http:
+            async with plain_client() as http:
                 answer = await http.get(f"{service.url}/orders")
             assert (answer.status_code, answer.json()["type"]) == (503, "urn:daicho:problem:overloaded")
             assert answer.headers["retry-after"]

@@ -13,14 +13,14 @@ from tests.integration.test_overload import append_waits, appends_held
 from tests.integration.test_slow_clients import BODY, connected, said
 from tests.support.apps import command_settings, query_service, query_settings
 from tests.support.databases import connected as connected_to
-from tests.support.http import assert_problem, events, get, place
+from tests.support.http import assert_problem, events, get, place, plain_client
 from tests.support.served import serving
 from tests.support.waiting import wait_until
 
 
 async def test_a_command_that_is_given_up_may_have_taken_effect(database: str, engine: AsyncEngine) -> None:
     app = create_app(command_settings(database, command_deadline=20))
-    async with serving(app) as (port, server), httpx.AsyncClient(timeout=30) as http:
+    async with serving(app) as (port, server), plain_client(timeout=30) as http:
         http.base_url = httpx.URL(f"http://127.0.0.1:{port}")
         server.config.timeout_graceful_shutdown = 1
         async with appends_held(database):
@@ -45,7 +45,7 @@ async def test_a_command_that_has_not_come_whole_has_had_no_effect(database: str
 
 async def test_a_read_that_is_given_up_is_told_to_come_back(database: str) -> None:
     app = create_query_app(query_settings(database))
-    async with serving(app) as (port, server), httpx.AsyncClient(timeout=30) as http:
+    async with serving(app) as (port, server), plain_client(timeout=30) as http:
         http.base_url = httpx.URL(f"http://127.0.0.1:{port}")
         server.config.timeout_graceful_shutdown = 1
         async with connected_to(database, 1, autocommit=False) as owner, owner.begin() as connection:

@@ -96,18 +96,45 @@ def migrated_template(
     try:
         yield name
     finally:
-        asyncio.run(_execute(server, f"DROP DATABASE {name} WITH (FORCE)"))
+        asyncio.run(_execute(server, _drop(name)))
 
 
 @asynccontextmanager
 async def cloned(server: Server, template: str) -> AsyncIterator[str]:
     """Give the URL of a database of the test's own."""
     name = f"test_{uuid4().hex}"
-    await _execute(server, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+    await _execute(server, _clone(name, template))
     try:
         yield server.url(name)
     finally:
-        await _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
+        await _execute(server, _drop(name))
+
+
+class Administrator:
+    """Makes databases of one test after the other over one connection, on an event loop of its own: tests come and go with theirs."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._engine = create_engine(server.admin_url, application_name="daicho-test", pool_size=1)
+        self._loop = asyncio.new_event_loop()
+
+    @contextmanager
+    def cloned(self, template: str) -> Iterator[str]:
+        """Give the URL of a database of the test's own; not to be used while another loop runs."""
+        name = f"test_{uuid4().hex}"
+        self._execute(_clone(name, template))
+        try:
+            yield self._server.url(name)
+        finally:
+            self._execute(_drop(name))
+
+    def close(self) -> None:
+        """End the connection."""
+        self._loop.run_until_complete(self._engine.dispose())
+        self._loop.close()
+
+    def _execute(self, statement: str) -> None:
+        self._loop.run_until_complete(_execute_on(self._engine, statement))
 
 
 @asynccontextmanager
@@ -120,6 +147,19 @@ async def connected(url: str, pool_size: int = 5, **options: Any) -> AsyncIterat
         await engine.dispose()
 
 
+def _clone(name: str, template: str) -> str:
+    return f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy"
+
+
+def _drop(name: str) -> str:
+    return f"DROP DATABASE {name} WITH (FORCE)"
+
+
 async def _execute(server: Server, statement: str) -> None:
-    async with connected(server.admin_url, 1) as engine, engine.connect() as connection:
+    async with connected(server.admin_url, 1) as engine:
+        await _execute_on(engine, statement)
+
+
+async def _execute_on(engine: AsyncEngine, statement: str) -> None:
+    async with engine.connect() as connection:
         await connection.execute(text(statement))

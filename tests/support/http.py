@@ -11,6 +11,11 @@ from tests.support.apps import ORDER
 JSON = {"Content-Type": "application/json"}
 
 
+def plain_client(**options: Any) -> httpx.AsyncClient:
+    """Give a client for a service on loopback, without TLS: to load certificates takes ten times as long as an answer."""
+    return httpx.AsyncClient(verify=False, **options)
+
+
 async def place(http: httpx.AsyncClient, **headers: str) -> httpx.Response:
     return await http.post("/orders", json=ORDER, headers=headers)
 

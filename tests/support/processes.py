@@ -14,6 +14,7 @@ import httpx
 from typer.testing import CliRunner
 
 from daicho.cli import app
+from tests.support.http import plain_client
 from tests.support.waiting import wait_until
 
 
@@ -90,7 +91,7 @@ class Process:
     async def is_ready(self) -> bool:
         """Tell whether it says that it is ready."""
         try:
-            async with httpx.AsyncClient() as client:
+            async with plain_client() as client:
                 return (await client.get(f"{self.url}/health/ready")).is_success
         except httpx.TransportError:
             return False

@@ -11,10 +11,9 @@ import schemathesis
 from schemathesis.core.failures import AcceptedNegativeData, Failure, ServerError
 from schemathesis.openapi.checks import MissingHeaderNotRejected, RejectedPositiveData
 
-UNAVAILABLE = 503
-WITHOUT_TOKENS = "DAICHO_TEST_WITHOUT_TOKENS"
-"""The variable that tells that the service asks for no identity: what its document says of tokens does not hold there."""
+from tests.support.tokens import WITHOUT_TOKENS
 
+UNAVAILABLE = 503
 STATE = {"version-mismatch", "idempotency-key-reused", "invalid-cursor"}
 """Problems of a request that is valid in itself, and does not fit what was before it."""
 

@@ -14,6 +14,8 @@ from jwt.algorithms import get_default_algorithms
 ISSUER = "https://issuer.example"
 AUDIENCE = "daicho"
 ALL_SCOPES = "orders:write orders:read operations"
+WITHOUT_TOKENS = "DAICHO_TEST_WITHOUT_TOKENS"
+"""The variable that tells schemathesis that a service asks for no identity: what its document says of tokens does not hold there."""
 
 _MAKE: Mapping[str, Callable[[], Any]] = {
     "RS256": lambda: rsa.generate_private_key(65537, 2048),

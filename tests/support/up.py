@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import psutil
 
+from tests.support.http import plain_client
 from tests.support.waiting import wait_until
 
 
@@ -45,7 +46,7 @@ class Up:
     async def ready(self) -> bool:
         assert self.process is not None
         assert self.process.returncode is None, (await self.output_when_ended())[1]
-        async with httpx.AsyncClient() as http:
+        async with plain_client() as http:
             try:
                 answers = [await http.get(f"{url}/health/ready") for url in (self.commands, self.queries)]
             except httpx.TransportError:
