@@ -1,5 +1,6 @@
 """The dashboard as it runs, and windows that look at it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -84,19 +85,25 @@ async def dashboard_on(
     here = "http://127.0.0.1"
     ports = free_port(), free_port()
     url = {"DAICHO_DATABASE_URL": database, **(both or {})}
-    command = Process("command_service.main:create", ports[0], {**url, "DAICHO_CORS_ORIGINS": f"{here}:{ports[1]}"})
+    other = {"command": f"{here}:{ports[0]}", "query": f"{here}:{ports[1]}"}
+    command = Process(
+        "command_service.main:create", ports[0], {**url, "DAICHO_CORS_ORIGINS": other["query"]}, is_forked=True
+    )
     query = Process(
-        "query_service.main:create", ports[1], {**url, "DAICHO_COMMAND_URL": f"{here}:{ports[0]}", **settings}
+        "query_service.main:create",
+        ports[1],
+        {**url, "DAICHO_COMMAND_URL": other["command"], **settings},
+        is_forked=True,
     )
     running = Dashboard(command, query, browser)
     try:
-        await command.start()
-        await query.start()
-        yield running
-        for context in browser.contexts:
-            await context.close()
+        await asyncio.gather(command.start(), query.start())
+        try:
+            yield running
+        finally:
+            for context in browser.contexts:
+                await context.close()
     finally:
-        await command.stop()
-        await query.stop()
+        await asyncio.gather(command.stop(), query.stop())
     assert not running.complaints, running.complaints
     assert running.hosts() <= {command.url, query.url}, "another host was asked something"

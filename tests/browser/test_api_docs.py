@@ -9,7 +9,7 @@ from playwright.async_api import Route, expect
 from tests.browser.dashboard import Dashboard
 from tests.support.http import plain_client
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(180)]
 
 
 def operations(document: dict[str, Any]) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from tests.support.databases import connected
 from tests.support.orders import commit, placed
 from tests.support.proxy import proxied
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(180)]
 
 LISTEN = """async () => {
     const { ledger } = await import(document.querySelector("link[rel=modulepreload][href*='/ledger.']").href);

@@ -7,7 +7,7 @@ from playwright.async_api import Browser, Page, Route, expect
 
 from tests.browser.dashboard import Dashboard, dashboard_on, tile
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(180)]
 
 
 async def fill(page: Page, price: str = "48.00") -> None:

@@ -15,7 +15,7 @@ from shared.event_log.events import EventId, NewEvent, StreamId, Version
 from tests.browser.dashboard import Dashboard, tile
 from tests.support.orders import START, append_orders, commit, placed
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(180)]
 
 
 async def test_a_projection_is_rebuilt_from_the_page(dashboard: Dashboard, engine: AsyncEngine) -> None:

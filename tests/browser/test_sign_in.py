@@ -5,18 +5,19 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
 from tests.browser.dashboard import Dashboard, dashboard_on, live, tile
 from tests.browser.test_accessibility import assert_sound
 from tests.support.tokens import SigningKey, bearer, trusting
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(180)]
 
 KEY = SigningKey("one")
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def guarded(database: str, chromium: Browser, tmp_path: Path) -> AsyncIterator[Dashboard]:
     both = {f"DAICHO_{name.upper()}": str(value) for name, value in trusting(tmp_path, KEY).items()}
     async with dashboard_on(database, chromium, both) as running:

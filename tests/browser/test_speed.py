@@ -17,7 +17,7 @@ from tests.browser.dashboard import Dashboard, tile
 from tests.support.apps import ORDER
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(900)]
 
 MOST_REQUESTS = 10
 MOST_BYTES = 300_000

@@ -8,7 +8,7 @@ from playwright.async_api import Page, expect
 
 from tests.browser.dashboard import Dashboard, tile
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(180)]
 
 
 async def test_an_order_is_placed_confirmed_shipped_and_seen_as_it_was(dashboard: Dashboard) -> None:

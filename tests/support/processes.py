@@ -14,6 +14,7 @@ import httpx
 from typer.testing import CliRunner
 
 from daicho.cli import app
+from tests.support.forked import Forked
 from tests.support.http import plain_client
 from tests.support.waiting import wait_until
 
@@ -23,6 +24,7 @@ class Process:
     """A service's process; `start` may follow `kill`. With `output`, that file gets what it writes.
 
     It is run as its package says, or, where `factory` is a function (`module:function`), by uvicorn's command line.
+    `is_forked`: from a process that has imported it already.
     """
 
     factory: str
@@ -30,7 +32,8 @@ class Process:
     environment: Mapping[str, str]
     folder: Path | None = None
     output: Path | None = None
-    process: asyncio.subprocess.Process | None = None
+    is_forked: bool = False
+    process: asyncio.subprocess.Process | Forked | None = None
 
     @property
     def url(self) -> str:
@@ -43,11 +46,15 @@ class Process:
 
     async def launch(self) -> None:
         """Start it."""
+        environment = {**os.environ, **self.environment}
+        if self.is_forked:
+            self.process = Forked(self._command(), environment, self.output)
+            return
         with ExitStack() as stack:
             output = stack.enter_context(self.output.open("ab")) if self.output is not None else None
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", *self._command(),
-                env={**os.environ, **self.environment}, cwd=self.folder, stdout=output, stderr=output,
+                env=environment, cwd=self.folder, stdout=output, stderr=output,
             )  # fmt: skip
 
     def _command(self) -> list[str]:
