@@ -46,7 +46,8 @@ def command_settings(url: str, **changes: Any) -> CommandSettings:
 
 
 def query_settings(url: str, **changes: Any) -> QuerySettings:
-    return QuerySettings(**{"database_url": SecretStr(url), "poll_interval": 0.2, **changes})
+    """Give settings with one process that loads a rebuild: to start each takes longer than it has work."""
+    return QuerySettings(**{"database_url": SecretStr(url), "poll_interval": 0.2, "rebuild_processes": 1, **changes})
 
 
 @asynccontextmanager

@@ -144,7 +144,7 @@ async def _service(
 
 async def daicho(database: str | None, *arguments: str, **environment: str) -> tuple[int, str]:
     """Run a `daicho` command on a database, in a thread of this process; give its exit code and output."""
-    settings = {"DAICHO_DATABASE_URL": database, "COLUMNS": "200", **environment}
+    settings = {"DAICHO_DATABASE_URL": database, "COLUMNS": "200", "DAICHO_REBUILD_PROCESSES": "1", **environment}
     result = await asyncio.to_thread(CliRunner().invoke, app, arguments, env=settings)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
