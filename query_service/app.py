@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from functools import cache as made_once
 from functools import partial
 from typing import ParamSpec
 from uuid import UUID
@@ -149,7 +150,9 @@ def create_app(settings: QuerySettings, aggregates: Sequence[Aggregate] = AGGREG
     app.state.projected, app.state.views = projected, refresher
     app.state.event_log, app.state.event_registry = source.log, registry
     app.state.event_pages, app.state.event_streams = source.pages, streams
-    app.state.event_catalogue = asyncapi_document({one.aggregate_type: one.events for one in aggregates})
+    app.state.event_catalogue = made_once(
+        partial(asyncapi_document, {one.aggregate_type: one.events for one in aggregates})
+    )
     app.state.retrying = Retrying(source.log, registry, projections, engines.retry)
     app.state.projections, app.state.projection_statuses = {one.name: one for one in projections}, statuses
     mount_dashboard(app, settings.command_url)

@@ -134,7 +134,7 @@ async def list_events(
 )
 async def get_event_catalogue(request: Request) -> JSONResponse:
     """Describe every event: its JSON Schema, an example, and where to read it."""
-    return JSONResponse(request.app.state.event_catalogue)
+    return JSONResponse(request.app.state.event_catalogue())
 
 
 def shown(events: Iterable[RecordedEvent], schema: Literal["current", "stored"], request: Request) -> str:

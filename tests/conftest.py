@@ -1,7 +1,7 @@
 """Fixtures: one PostgreSQL for the session, a migrated database of its own for each test."""
 
 import gc
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -27,10 +27,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--streamed", type=int, default=2000, help="events that each of those clients receives")
 
 
-def pytest_collection_finish() -> None:
-    """Have the garbage collector pass over what was imported and collected: it is there to the end, and is most of it."""
-    gc.collect()
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keep the garbage collector off meanwhile: what is imported and collected stays to the end."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.enable()
 
 
 @pytest.fixture(scope="session")
