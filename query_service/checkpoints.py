@@ -29,7 +29,7 @@ from query_service.partitions import MOST, WHOLE, Partition
 from query_service.projection import Projection
 from query_service.set_based import text_of
 from query_service.tables import CHANNEL, SCHEMA, checkpoints, leases
-from query_service.together import BEFORE, Write, driver_of, send
+from query_service.together import BEFORE, Write, fetch, send
 from shared.driver import as_sent
 from shared.event_log.events import Position
 
@@ -76,12 +76,14 @@ async def lock(
         "versions": [projection.version for projection in projections],
         **({} if held is None else _arrays(held)),
     }
-    return list(map(checkpoint, await _fetch(connection, _lock(is_leased=held is not None), parameters)))
+    return list(map(checkpoint, await fetch(connection, *as_sent(_lock(is_leased=held is not None), parameters))))
 
 
 async def lock_leases(connection: AsyncConnection, held: Held) -> set[Partition]:
     """Give the partitions whose lease is held still, which nobody else can take until the transaction ends."""
-    return {Partition(*divmod(found[0], MOST)) for found in await _fetch(connection, _LEASES_HELD, _arrays(held))}
+    return {
+        Partition(*divmod(found[0], MOST)) for found in await fetch(connection, *as_sent(_LEASES_HELD, _arrays(held)))
+    }
 
 
 async def move(connection: AsyncConnection, moved: Sequence[Checkpoint], position: Position, by: str) -> None:
@@ -114,14 +116,6 @@ COLUMNS: Final = (
 def checkpoint(row: Sequence[Any]) -> Checkpoint:
     """Build from a row of `COLUMNS`."""
     return Checkpoint._make((*row[:5], Partition(*row[5:7])))
-
-
-async def _fetch(
-    connection: AsyncConnection, query: Select[Any], parameters: Mapping[str, object]
-) -> Sequence[Sequence[Any]]:
-    text, arguments = as_sent(query, parameters)
-    found: Sequence[Sequence[Any]] = await (await driver_of(connection)).fetch(text, *arguments)
-    return found
 
 
 @cache

@@ -48,10 +48,11 @@ async def add(connection: AsyncConnection, table: Table, rows: Sequence[Sequence
 
 async def copy(connection: AsyncConnection, table: Table, rows: Sequence[Sequence[Any]]) -> None:
     """Write new rows by COPY."""
-    driver, columns = await driver_of(connection), [column.name for column in table.c]
-    await driver.copy_records_to_table(
-        table.name, schema_name=schema_of(connection), columns=columns, records=_as_sent(table, rows)
-    )
+    columns, schema = [column.name for column in table.c], schema_of(connection)
+    async with driver_of(connection) as driver:
+        await driver.copy_records_to_table(
+            table.name, schema_name=schema, columns=columns, records=_as_sent(table, rows)
+        )
 
 
 def schema_of(connection: AsyncConnection) -> str:

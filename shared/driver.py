@@ -13,10 +13,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.util import greenlet_spawn
 
-from shared.database import DRIVER_ERRORS, is_connection_failure, translate_errors
+from shared.database import DRIVER_ERRORS, is_connection_failure, sqlstate, translate_errors
 from shared.errors import DatabaseUnavailable
 
 DIALECT: Dialect = make_url("postgresql+asyncpg://").get_dialect()()
+
+_EXHAUSTED = "53"
+"""SQLSTATE class: memory, disk or connections are used up."""
 
 
 class Record(asyncpg.Record):
@@ -43,7 +46,7 @@ async def fetch_records(
         try:
             return await fetch_text(engine, text, arguments)
         except DRIVER_ERRORS as error:
-            if not is_connection_failure(error) or isinstance(error, TimeoutError):
+            if not _is_lost(error) or isinstance(error, TimeoutError):
                 raise
         return await fetch_text(engine, text, arguments)
 
@@ -54,16 +57,21 @@ async def fetch_text(engine: AsyncEngine, text: str, arguments: Sequence[object]
     try:
         driver: Any = connection.driver_connection
         found: Sequence[Record] = await driver.fetch(text, *arguments, record_class=Record)
-    except asyncio.CancelledError:
+    except (asyncio.CancelledError, TimeoutError):
         await close_for_good(connection)
         raise
     except DRIVER_ERRORS as error:
-        if is_connection_failure(error):
+        if _is_lost(error):
             await close_for_good(connection, engine)
         raise
     finally:
         connection.close()
     return found
+
+
+def _is_lost(error: BaseException) -> bool:
+    """Tell whether the connection is to blame, and not what the statement took."""
+    return is_connection_failure(error) and not sqlstate(error).startswith(_EXHAUSTED)
 
 
 async def checked_out(engine: AsyncEngine) -> PoolProxiedConnection:

@@ -35,6 +35,7 @@ class StrictJsonRoute(PlainRoute):
 
     request_class = StrictRequest
     body_params = 1
+    query_params = 0
 
     async def read(self, request: StrictRequest, values: dict[str, Any], errors: list[Any]) -> None:
         """Read the endpoint's arguments, the body's too."""

@@ -1,8 +1,8 @@
 """Routes that take parts of their path, a model of their query and the request, and give a response: nothing else."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from inspect import iscoroutinefunction
-from typing import Any, get_origin, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -21,20 +21,24 @@ class PlainRoute(APIRoute):
     request_class: type[Request] = Request
     body_params = 0
     """Most parameters that are read from the body, by a subclass."""
+    query_params = 1
+    """Most models of the query."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **settings: Any) -> None:
         super().__init__(path, endpoint, **settings)
         takes = self.dependant
-        if (
-            takes.dependencies
-            or takes.header_params
-            or takes.cookie_params
-            or len(takes.body_params) > self.body_params
-        ):
-            raise TypeError(f"{path} takes more than a request, parts of its path and a model of its query")
+        others = (
+            takes.dependencies, takes.header_params, takes.cookie_params, takes.response_param_name, takes.background_tasks_param_name,
+            takes.http_connection_param_name, takes.websocket_param_name, takes.security_scopes_param_name,
+            takes.body_params[self.body_params :], takes.query_params[self.query_params :],
+        )  # fmt: skip
+        if any(others):
+            raise TypeError(f"{path} takes more than a request, parts of its path and {type(self).__name__}'s own")
         if not iscoroutinefunction(endpoint) or not _gives_a_response(endpoint):
             raise TypeError(f"{path} needs a coroutine function that gives a Response")
-        self._lists = frozenset(_lists(path, [field.field_info.annotation for field in takes.query_params]))
+        self._lists = frozenset(
+            name for field in takes.query_params for name in _lists(path, field.field_info.annotation)
+        )
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -69,12 +73,15 @@ def _gives_a_response(endpoint: Callable[..., Any]) -> bool:
     return isinstance(given, type) and issubclass(given, Response)
 
 
-def _lists(path: str, models: list[Any]) -> list[str]:
+def _lists(path: str, model: Any) -> Iterator[str]:
     """Give the names by which the query may have something more than once."""
-    if not models:
-        return []
-    model = models[0]
-    if len(models) > 1 or not isinstance(model, type) or not issubclass(model, BaseModel):
+    if not isinstance(model, type) or not issubclass(model, BaseModel):
         raise TypeError(f"{path} must take its query as one model")
-    fields = model.model_fields.items()
-    return [field.alias or name for name, field in fields if get_origin(field.annotation) is list]
+    for name, field in model.model_fields.items():
+        kinds = {get_origin(one) or one for one in (field.annotation, *get_args(field.annotation))}
+        if field.validation_alias not in {None, field.alias} or kinds & {set, frozenset, tuple, Sequence}:
+            raise TypeError(f"{path} cannot read {name} of its query")
+        if get_origin(field.annotation) is list:
+            yield field.alias or name
+        elif list in kinds:
+            raise TypeError(f"{path} cannot read {name} of its query: a list needs a default that is one")

@@ -1,6 +1,5 @@
 """Rows are written by the driver itself, in the transaction and the generation of SQLAlchemy's connection. I5."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import date
 from decimal import Decimal
@@ -9,14 +8,19 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
-from sqlalchemy import Table, func, select
+from sqlalchemy import Table, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from query_service import checkpoints
 from query_service.generations import create, create_indexes, on_generation
 from query_service.isolation import describe, is_poison
-from query_service.orders.tables import order_details, order_totals, sales_by_day
+from query_service.orders.aggregate import ORDERS
+from query_service.orders.tables import order_details, order_items, order_totals, sales_by_day
 from query_service.set_based import add, copy, upsert
 from query_service.together import together
+from shared.database import translate_errors
+from shared.errors import DatabaseUnavailable
+from tests.support.databases import connected
 
 Write = Callable[[AsyncConnection, Table, Sequence[Sequence[Any]]], Awaitable[None]]
 
@@ -142,24 +146,72 @@ async def test_what_is_written_together_is_one_statement_in_its_order(read_engin
         assert await connection.scalar(select(func.count()).select_from(order_details)) == 2
 
 
-async def test_writers_of_the_same_rows_wait_for_one_another_in_one_order(read_engine: AsyncEngine) -> None:
-    rows = [("pending", 1, Decimal("1.00")), ("shipped", 1, Decimal("1.00"))]
-    days = [(date(2026, 1, day), 1, Decimal("1.00"), 0, Decimal(0)) for day in (1, 2)]
+TRACE = [
+    "CREATE TABLE public.written (number serial, name text)",
+    """
+    CREATE FUNCTION public.trace() RETURNS trigger LANGUAGE plpgsql AS
+    'BEGIN INSERT INTO public.written (name) VALUES (TG_TABLE_NAME); RETURN NEW; END'
+    """,
+]
 
-    async def write() -> None:
-        for _ in range(20):
-            async with read_engine.begin() as connection, together(connection):
-                await add(connection, order_totals, rows)
-                await add(connection, sales_by_day, days)
 
-    async def write_apart() -> None:
-        for _ in range(20):
-            async with read_engine.begin() as connection:
-                await add(connection, order_totals, rows)
-                await add(connection, sales_by_day, days)
+async def test_what_is_written_together_is_done_in_its_order(read_engine: AsyncEngine) -> None:
+    """Else those who write at once could deadlock: PostgreSQL itself promises no order."""
+    order_id = uuid4()
+    writes: list[tuple[Write, Table, Sequence[Any]]] = [
+        (upsert, order_items, (order_id, 1, "Tea", 1, Decimal("2.00"), Decimal("2.00"))),
+        (add, order_totals, ("pending", 1, Decimal("2.00"))),
+        (upsert, order_details, details()),
+        (add, sales_by_day, (date(2026, 1, 1), 1, Decimal("1.00"), 0, Decimal(0))),
+    ]
+    async with read_engine.begin() as connection:
+        for statement in TRACE:
+            await connection.execute(text(statement))
+        for _, table, _ in writes:
+            trigger = f"CREATE TRIGGER trace BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION public.trace()"
+            await connection.execute(text(trigger))
+        for those in (writes, writes[::-1]):
+            async with together(connection):
+                for write, table, row in those:
+                    await write(connection, table, [row])
+        found = (await connection.execute(text("SELECT name FROM public.written ORDER BY number"))).scalars().all()
+    names = [table.name for _, table, _ in writes]
+    assert list(found) == [*names, *names[::-1]]
 
-    await asyncio.gather(write(), write_apart(), write(), write_apart())
-    async with read_engine.connect() as connection:
-        counts = (await connection.execute(select(order_totals.c.count))).scalars().all()
-        placed = (await connection.execute(select(sales_by_day.c.placed_count))).scalars().all()
-    assert (list(counts), list(placed)) == ([80, 80], [80, 80])
+
+async def test_a_connection_that_is_lost_is_told_of_and_given_up(engine: AsyncEngine, database: str) -> None:
+    end = text(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+
+    async def others_end() -> None:
+        async with engine.connect() as connection:
+            await connection.execute(end)
+
+    async with connected(database, 1, autocommit=False) as read:
+
+        async def lock() -> None:
+            with translate_errors():
+                async with read.begin() as connection:
+                    await checkpoints.lock(connection, ORDERS.projections)
+
+        await lock()
+        await others_end()
+        with pytest.raises(DatabaseUnavailable):
+            await lock()
+        await lock()
+        # To what was a primary and has become a standby.
+        async with read.begin() as connection:
+            await connection.execute(text("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"))
+        with pytest.raises(DatabaseUnavailable):
+            await lock()
+        await lock()
+        # In the middle of a batch.
+        with pytest.raises(DatabaseUnavailable), translate_errors():
+            async with read.begin() as connection, together(connection):
+                await upsert(connection, order_details, [details()])
+                await others_end()
+                await connection.execute(select(1))
+        await lock()
+    assert await count(engine, order_details) == 0
