@@ -17,13 +17,14 @@ import query_service.main
 from command_service.event_store import Commit, Outcome
 from command_service.idempotency import IdempotencyKey
 from command_service.postgres_store import PostgresEventStore, call_append
-from query_service import checkpoints
-from query_service.checkpoints import Checkpoint
+from query_service import together
 from query_service.projected_position import ProjectedPosition
 from query_service.reading import ReadModel
+from query_service.tables import checkpoints
+from query_service.together import Write
 from shared.database import DRIVER_ERRORS, translate_errors
 from shared.errors import OutcomeUnknown
-from shared.event_log.events import EventId, Position
+from shared.event_log.events import EventId
 from shared.ids import new_id
 
 _A_MOMENT = 0.3
@@ -73,15 +74,19 @@ def ignores_idempotency_keys() -> FastAPI:
 
 def moves_checkpoints_by_themselves() -> FastAPI:
     """Make a query service that commits a batch's rows first, and its checkpoints in a transaction of their own."""
-    move = checkpoints.move
+    send = together._send
 
-    async def move_alone(connection: AsyncConnection, moved: Sequence[Checkpoint], position: Position, by: str) -> None:
-        await connection.exec_driver_sql("COMMIT")
-        await asyncio.sleep(_A_MOMENT)
-        await connection.exec_driver_sql("BEGIN")
-        await move(connection, moved, position, by)
+    async def send_apart(connection: AsyncConnection, writes: Sequence[Write]) -> None:
+        rows = [write for write in writes if write.table != str(checkpoints)]
+        if rows:
+            await send(connection, rows)
+        if moves := [write for write in writes if write.table == str(checkpoints)]:
+            await connection.exec_driver_sql("COMMIT")
+            await asyncio.sleep(_A_MOMENT)
+            await connection.exec_driver_sql("BEGIN")
+            await send(connection, moves)
 
-    patch.object(checkpoints, "move", move_alone).start()
+    patch.object(together, "_send", send_apart).start()
     return query_service.main.create()
 
 
