@@ -48,7 +48,7 @@ def _arguments(given: Sequence[str]) -> argparse.Namespace:
         "names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHMARKS)}: all of these if none is named; {GROWTH}"
     )
     parser.add_argument("--rounds", type=int, default=5, help="how often each leg is run (%(default)s)")
-    parser.add_argument("--seconds", type=float, default=3.0, help="how long a leg lasts (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=2.75, help="how long a leg lasts (%(default)s)")
     parser.add_argument(
         "--write", action="store_true", help="write docs/performance.md, and the JSON and plots that it shows"
     )
