@@ -29,8 +29,8 @@ from query_service.partitions import MOST, WHOLE, Partition
 from query_service.projection import Projection
 from query_service.set_based import text_of
 from query_service.tables import CHANNEL, SCHEMA, checkpoints, leases
-from query_service.together import BEFORE, Write, fetch, send
-from shared.driver import as_sent
+from query_service.together import BEFORE, Write, send
+from shared.driver import as_sent, fetch_in
 from shared.event_log.events import Position
 
 State = Literal["requested", "loading", "loaded", "following", "kept"]
@@ -76,13 +76,14 @@ async def lock(
         "versions": [projection.version for projection in projections],
         **({} if held is None else _arrays(held)),
     }
-    return list(map(checkpoint, await fetch(connection, *as_sent(_lock(is_leased=held is not None), parameters))))
+    return list(map(checkpoint, await fetch_in(connection, *as_sent(_lock(is_leased=held is not None), parameters))))
 
 
 async def lock_leases(connection: AsyncConnection, held: Held) -> set[Partition]:
     """Give the partitions whose lease is held still, which nobody else can take until the transaction ends."""
     return {
-        Partition(*divmod(found[0], MOST)) for found in await fetch(connection, *as_sent(_LEASES_HELD, _arrays(held)))
+        Partition(*divmod(found[0], MOST))
+        for found in await fetch_in(connection, *as_sent(_LEASES_HELD, _arrays(held)))
     }
 
 

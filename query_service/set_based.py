@@ -26,8 +26,8 @@ from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from query_service.tables import SCHEMA
-from query_service.together import BEFORE, Write, driver_of, send
-from shared.driver import DIALECT
+from query_service.together import BEFORE, Write, send
+from shared.driver import DIALECT, driver_of
 
 
 async def upsert(connection: AsyncConnection, table: Table, rows: Sequence[Sequence[Any]]) -> None:

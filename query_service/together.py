@@ -4,14 +4,12 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from sqlalchemy import ColumnElement, literal_column
-from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.database import DRIVER_ERRORS, is_connection_failure
-from shared.errors import DatabaseUnavailable
+from shared.driver import fetch_in
 
 BEFORE: Final[ColumnElement[bool]] = literal_column("{before}")
 """A condition for a write: it holds, once the writes before it are done. So all that write at once lock in one order."""
@@ -63,43 +61,12 @@ async def send(connection: AsyncConnection, write: Write) -> None:
     waiting.append(write)
 
 
-async def fetch(connection: AsyncConnection, text: str, arguments: Sequence[object]) -> Sequence[Sequence[Any]]:
-    """Run a statement in the connection's transaction. Raises the driver's errors, as `driver_of` does."""
-    async with driver_of(connection) as driver:
-        found: Sequence[Sequence[Any]] = await driver.fetch(text, *arguments)
-    return found
-
-
-@asynccontextmanager
-async def driver_of(connection: AsyncConnection) -> AsyncIterator[Any]:
-    """Give the driver's connection, in the transaction that is SQLAlchemy's, which begins one no sooner than it has to.
-
-    SQLAlchemy does not see what fails there: a connection that was lost, or is to what has become a standby, is given up here.
-    Raises `DatabaseUnavailable` for one that was lost before.
-    """
-    pooled = await connection.get_raw_connection()
-    driver: Any = pooled.driver_connection
-    if not driver.is_in_transaction():
-        adapted: Any = pooled.dbapi_connection
-        try:
-            await adapted._start_transaction()  # noqa: SLF001 - as its cursor does before the first statement
-        except AsyncAdapt_asyncpg_dbapi.Error as error:
-            await connection.invalidate()
-            raise DatabaseUnavailable("the connection to the database was lost") from error
-    try:
-        yield driver
-    except DRIVER_ERRORS as error:
-        if is_connection_failure(error):
-            await connection.invalidate()
-        raise
-
-
 async def _send(connection: AsyncConnection, writes: Sequence[Write]) -> None:
     text = _one_statement(tuple((write.text, len(write.arguments), write.emptied) for write in writes))
-    for (number,) in await fetch(connection, text, [one for write in writes for one in write.arguments]):
+    for (number,) in await fetch_in(connection, text, [one for write in writes for one in write.arguments]):
         cleanup = writes[number].cleanup
         assert cleanup is not None
-        await fetch(connection, *cleanup)
+        await fetch_in(connection, *cleanup)
 
 
 @lru_cache(maxsize=256)

@@ -1,7 +1,11 @@
-"""Reads that the driver itself runs: of a small answer, SQLAlchemy's execution takes longer than PostgreSQL's."""
+"""Statements that the driver itself runs: over a few rows, SQLAlchemy's execution takes longer than PostgreSQL's.
+
+SQLAlchemy makes them and keeps the connections; it sees no error of theirs, so what is lost is given up here.
+"""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
@@ -9,7 +13,7 @@ import asyncpg
 from sqlalchemy import Executable, make_url
 from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
 from sqlalchemy.engine import Dialect
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.util import greenlet_spawn
 
@@ -67,6 +71,36 @@ async def fetch_text(engine: AsyncEngine, text: str, arguments: Sequence[object]
     finally:
         connection.close()
     return found
+
+
+async def fetch_in(connection: AsyncConnection, text: str, arguments: Sequence[object]) -> Sequence[Sequence[Any]]:
+    """Run a statement in the connection's transaction. Raises the driver's errors, as `driver_of` does."""
+    async with driver_of(connection) as driver:
+        found: Sequence[Sequence[Any]] = await driver.fetch(text, *arguments)
+    return found
+
+
+@asynccontextmanager
+async def driver_of(connection: AsyncConnection) -> AsyncIterator[Any]:
+    """Give the driver's connection, in the transaction that is SQLAlchemy's, which begins one no sooner than it has to.
+
+    One that was lost, or is to what has become a standby, is given up. Raises `DatabaseUnavailable` for one that was lost before.
+    """
+    pooled = await connection.get_raw_connection()
+    driver: Any = pooled.driver_connection
+    if not driver.is_in_transaction():
+        adapted: Any = pooled.dbapi_connection
+        try:
+            await adapted._start_transaction()  # noqa: SLF001 - as its cursor does before the first statement
+        except AsyncAdapt_asyncpg_dbapi.Error as error:
+            await connection.invalidate()
+            raise DatabaseUnavailable("the connection to the database was lost") from error
+    try:
+        yield driver
+    except DRIVER_ERRORS as error:
+        if is_connection_failure(error):
+            await connection.invalidate()
+        raise
 
 
 def _is_lost(error: BaseException) -> bool:
